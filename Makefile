@@ -1,0 +1,56 @@
+# Two commands matter: `make run` and `make test`. Everything is set up by the targets themselves.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+PYTHON := .venv/bin/python
+NAME ?= payments-api
+export PYTHONDONTWRITEBYTECODE ?=
+
+.PHONY: help run once test check lint unit crash-matrix drift undo test-package size lock clean setup setup-dev
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+setup: ## .venv with what a local run needs
+	@local/bootstrap.sh local
+
+setup-dev: ## .venv with the development tools as well
+	@local/bootstrap.sh dev
+
+run: setup ## order NAME=payments-api and watch it become a running service; stays up until Ctrl-C
+	@exec $(PYTHON) -m local.run --name '$(NAME)'
+
+once: setup ## the same, but ends when the application runs
+	@exec $(PYTHON) -m local.run --name '$(NAME)' --once
+
+drift: setup ## compare APP=payments-api with what it should be
+	@exec $(PYTHON) -m local.run.drift --application '$(APP)'
+
+undo: setup ## remove everything that REQUEST=<id> made
+	@exec $(PYTHON) -m local.run.undo --request '$(REQUEST)'
+
+test: lint ## the whole suite: style, types, import rules, tests
+	@exec $(PYTHON) -m pytest $(PYTEST_ARGS)
+
+lint: setup-dev ## ruff, mypy --strict, import rules
+	@$(PYTHON) -m ruff check --quiet .
+	@$(PYTHON) -m ruff format --quiet --check .
+	@$(PYTHON) -m mypy --no-error-summary .
+	@$(PYTHON) -c 'from importlinter.cli import lint_imports_command as run; run()' --no-cache | tail -4
+
+unit: setup-dev ## the tests that need no process
+	@exec $(PYTHON) -m pytest tests/unit tests/structure
+
+crash-matrix: setup-dev ## kill the host after each external call of the whole flow; n of n must finish
+	@exec $(PYTHON) -m pytest tests/e2e/test_crash_matrix.py -m long --override-ini addopts= --strict-markers --import-mode=importlib -s -p no:randomly
+
+test-package: setup-dev ## build the deployment package, unpack it elsewhere, install only requirements.txt, run it
+	@exec $(PYTHON) -m local.package
+
+size: setup ## lines of product, local and tests
+	@exec $(PYTHON) -m local.size
+
+lock: setup-dev ## resolve *.in into hash-pinned locks (UPGRADE=1 for newer releases)
+	@local/lock.sh
+
+clean: ## forget the state of local runs, keep .venv
+	@if [ -x $(PYTHON) ]; then $(PYTHON) -m local.clean; else rm -rf .local; fi
