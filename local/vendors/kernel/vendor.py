@@ -1,0 +1,81 @@
+"""What a stand-in is, and which one answers for a host name."""
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+from aiohttp.web_urldispatcher import AbstractRuleMatching, MatchedSubAppResource
+
+
+@dataclass
+class Vendor:
+    """A stand-in for one system.
+
+    `hosts` are names or wildcards ("*.vault.azure.net", any number of labels); the most specific one wins. `claims`
+    is asked for hosts that no stand-in names. `public` is what other stand-ins may call in this process.
+    `secret_fields` are JSON members (lower case) that the journal must not keep.
+    """
+
+    name: str
+    hosts: tuple[str, ...]
+    routes: list[web.RouteDef]
+    public: object = None
+    start: Callable[[], Awaitable[None]] | None = None
+    stop: Callable[[], Awaitable[None]] | None = None
+    claims: Callable[[str], bool] | None = None
+    secret_fields: frozenset[str] = field(default=frozenset())
+
+
+class Directory:
+    """Finds the stand-in of a host name."""
+
+    def __init__(self, vendors: Iterable[Vendor]) -> None:
+        self._vendors = tuple(vendors)
+        self._exact = {host: vendor for vendor in self._vendors for host in vendor.hosts if not host.startswith("*.")}
+        wildcards = [(host[1:], vendor) for vendor in self._vendors for host in vendor.hosts if host.startswith("*.")]
+        self._suffixes = sorted(wildcards, key=lambda pair: -len(pair[0]))
+
+    def find(self, host: str) -> Vendor | None:
+        if host in self._exact:
+            return self._exact[host]
+        for suffix, vendor in self._suffixes:
+            if host.endswith(suffix):
+                return vendor
+        for vendor in self._vendors:
+            if vendor.claims is not None and vendor.claims(host):
+                return vendor
+        return None
+
+
+class Rule(AbstractRuleMatching):
+    """The requests that one set of routes answers."""
+
+    def __init__(self, name: str, fits: Callable[[web.Request], bool]) -> None:
+        self._name = name
+        self._fits = fits
+
+    def get_info(self) -> dict[str, Any]:  # type: ignore[override]
+        return {"name": self._name}
+
+    async def match(self, request: web.Request) -> bool:
+        return self._fits(request)
+
+    @property
+    def canonical(self) -> str:
+        return self._name
+
+
+def host_of(request: web.BaseRequest) -> str:
+    """The host name a request is for, without the port."""
+    return request.host.rpartition(":")[0].lower() if ":" in request.host else request.host.lower()
+
+
+def mount(
+    application: web.Application, name: str, fits: Callable[[web.Request], bool], routes: Iterable[web.RouteDef]
+) -> None:
+    """Let routes answer for the requests that fit, and no others for them. The first mounted is asked first."""
+    part = web.Application()
+    part.add_routes(routes)
+    part.freeze()
+    application.router.register_resource(MatchedSubAppResource(Rule(name, fits), part))
