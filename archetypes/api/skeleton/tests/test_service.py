@@ -29,7 +29,7 @@ def degraded() -> TestClient:
 def test_health_names_application_and_version(client: TestClient) -> None:
     answer = client.get("/health")
     assert answer.status_code == 200
-    assert answer.json() == {"status": "healthy", "application": Settings.application, "version": "1.2.3"}
+    assert answer.json() == {"status": "healthy", "application": Settings().application, "version": "1.2.3"}
 
 
 def test_ready_reports_each_dependency(client: TestClient) -> None:
@@ -53,7 +53,7 @@ def test_store_away_is_a_problem_document_with_retry_after(degraded: TestClient)
 
 
 def test_index_names_the_environment(client: TestClient) -> None:
-    assert client.get("/").json() == {"application": Settings.application, "environment": "test", "docs": "/docs"}
+    assert client.get("/").json() == {"application": Settings().application, "environment": "test", "docs": "/docs"}
 
 
 def test_settings_ignore_empty_variables() -> None:
