@@ -1,0 +1,60 @@
+"""Runs one activity and commits its result together with the removal of its row."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from local.host.durable.events import Kind, dump, event
+from local.host.durable.store import Activity, Store
+from local.host.errors import FunctionError
+from local.host.frames import Value
+from local.host.functions import Function
+from local.host.invoker import Call, Invoker
+
+
+class ActivityRunner:
+    """At least once: the row stays until the result is committed."""
+
+    def __init__(
+        self,
+        store: Store,
+        invoker: Invoker,
+        functions: Mapping[str, Function],
+        client_inputs: Callable[[Function], list[tuple[str, Value]]],
+    ) -> None:
+        self._store, self._invoker, self._functions, self._client_inputs = store, invoker, functions, client_inputs
+
+    async def run(self, activity: Activity) -> None:
+        """Run it; a failure of the function is a result too. Raises WorkerLostError: run it again."""
+        report: dict[str, Any] = {"TaskScheduledId": activity.task}
+        try:
+            report["Result"] = await self._result(activity)
+            kind = Kind.TASK_COMPLETED
+        except FunctionError as error:
+            kind = Kind.TASK_FAILED
+            # Two spaces: what the extension makes of the worker's RpcException label.
+            report["Reason"] = f"Activity function '{activity.name}' failed:  {error.message}"
+            report["Details"] = dump(
+                {
+                    "$type": "System.Exception",
+                    "ClassName": "System.Exception",
+                    "Message": f" {error.message}",
+                    "StackTraceString": error.stack,
+                }
+            )
+        with self._store.transaction():
+            if self._store.delete_activity(activity.number):
+                self._store.put_message(activity.instance_id, event(kind, report), activity.execution_id)
+
+    async def _result(self, activity: Activity) -> str | None:
+        function = self._functions.get(activity.name)
+        if function is None:
+            raise FunctionError(
+                f"The function '{activity.name}' doesn't exist, is disabled, or is not an activity function."
+            )
+        payload: list[tuple[str, Value]] = [(function.trigger["name"], ("string", activity.input))]
+        inputs = payload + self._client_inputs(function)
+        result = await self._invoker.invoke(
+            Call(function, f"activity of {activity.instance_id}", inputs, trace=activity.trace)
+        )
+        _, value = result.returned
+        return None if value in (None, "null") else str(value)
