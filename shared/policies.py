@@ -1,0 +1,247 @@
+"""The rules' verdict on a request and on a plan, by the embedded engine or by an OPA server.
+
+Fail closed: whatever keeps an engine from giving a complete verdict (a broken rule, an unknown package, a server that
+is down or answers nonsense) is itself a denial, never an empty verdict.
+"""
+
+import json
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import httpx
+import regorus
+from pydantic import ConfigDict, Field, ValidationError
+from pydantic_settings import SettingsConfigDict
+
+from shared.canonical import canonical_json
+from shared.models import Model
+from shared.rule_set import RULES, RuleSet, load_rules, rules_revision
+from shared.settings import Settings, load
+
+__all__ = [
+    "ENGINE_FAILURE",
+    "OpaServerEngine",
+    "PolicyEngine",
+    "PolicySettings",
+    "RegorusEngine",
+    "Verdict",
+    "Verdicts",
+    "evaluate_plan",
+    "evaluate_request",
+    "policy_engine",
+    "rules_revision",
+]
+
+ENGINE_FAILURE = "POL-000"
+REQUEST_RULES = "appstore.request"
+PLAN_RULES = "appstore.plan"
+
+_KINDS = ("deny", "require_approval", "warn")
+_LONGEST_REASON = 240
+
+
+class PolicySettings(Settings):
+    """Where policies are decided."""
+
+    model_config = SettingsConfigDict(env_prefix="OPA_", frozen=True, extra="ignore")
+
+    url: str = Field(default="", description="Base URL of an OPA server; empty: the embedded engine decides.")
+    timeout_seconds: float = Field(default=2.0, gt=0, description="Seconds to wait for the OPA server, twice at most.")
+
+
+class Verdict(Model):
+    """One finding of one rule.
+
+    Attributes:
+        id: the rule, for example ``REQ-003``; stable.
+        severity: error, warning or info.
+        message: a sentence for humans.
+        path: JSON pointer into the request or the change set, empty for the whole.
+    """
+
+    model_config = ConfigDict(**{**Model.model_config, "extra": "forbid", "strict": True})
+
+    id: str = Field(pattern=r"^[A-Z]{3}-[0-9]{3}$")
+    severity: str = Field(pattern=r"^(error|warning|info)$")
+    message: str = Field(min_length=1)
+    path: str
+
+
+class Verdicts(Model):
+    """Everything the rules say; ``revision`` names the rules that said it."""
+
+    deny: tuple[Verdict, ...]
+    require_approval: tuple[Verdict, ...]
+    warn: tuple[Verdict, ...]
+    revision: str
+
+    @property
+    def denied(self) -> bool:
+        """Whether at least one rule forbids it."""
+        return bool(self.deny)
+
+    @property
+    def denying_rules(self) -> tuple[str, ...]:
+        """Ids of the rules that forbid it, each once."""
+        return tuple(sorted({verdict.id for verdict in self.deny}))
+
+
+class PolicyEngine(Protocol):
+    """Decides by the rules of one package."""
+
+    async def decide(self, package: str, document: Mapping[str, Any]) -> Verdicts:
+        """Judge a document; never raises for what the engine or the document does: that is a denial."""
+
+
+class RegorusEngine:
+    """Rego in this process (https://github.com/microsoft/regorus), the default."""
+
+    def __init__(self, directory: Path = RULES) -> None:
+        self._directory = directory
+        # A regorus engine may only be used by the thread that made it.
+        self._thread = threading.local()
+
+    async def decide(self, package: str, document: Mapping[str, Any]) -> Verdicts:
+        """Judge a document by the rules as they are on disk now.
+
+        Raises:
+            ConfigurationError: the rules cannot be read at all.
+        """
+        rules = load_rules(self._directory)
+        try:
+            engine = self._engine(rules)
+            engine.set_input_json(canonical_json(document).decode())
+            decision = json.loads(engine.eval_rule_as_json(f"data.{package}.decision"))
+        except (RuntimeError, ValueError, TypeError) as error:
+            return _failed(rules.revision, _short(error))
+        return _verdicts(rules.revision, decision)
+
+    def _engine(self, rules: RuleSet) -> Any:
+        """Engine of this thread, loaded again when the rules have changed."""
+        if getattr(self._thread, "revision", None) != rules.revision:
+            engine = regorus.Engine()
+            for path, text in rules.policies:
+                engine.add_policy(path, text)
+            engine.add_data_json(rules.config)
+            self._thread.engine, self._thread.revision = engine, rules.revision
+        return self._thread.engine
+
+
+class OpaServerEngine:
+    """An OPA server that runs our bundle (https://www.openpolicyagent.org/docs/rest-api, Data API)."""
+
+    def __init__(
+        self,
+        url: str,
+        timeout_seconds: float = 2.0,
+        directory: Path = RULES,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._url = url.rstrip("/")
+        self._timeout = timeout_seconds
+        self._directory = directory
+        self._transport = transport
+
+    async def decide(self, package: str, document: Mapping[str, Any]) -> Verdicts:
+        """Ask the server; it must prove by its bundle's revision that it decides by the same rules as we have.
+
+        Raises:
+            ConfigurationError: the rules cannot be read, so that nothing can be compared.
+        """
+        revision = rules_revision(self._directory)
+        try:
+            answer = await self._ask(package, canonical_json({"input": document}))
+            body = answer.json()
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError, TypeError) as error:
+            return _failed(revision, f"The OPA server gave no verdict: {_short(error)}")
+        if not isinstance(body, dict) or "result" not in body:
+            return _failed(revision, "The OPA server knows no rules for this question.")
+        if revision not in _bundle_revisions(body):
+            return _failed(revision, f"The OPA server does not decide by the rules {revision[:12]}.")
+        return _verdicts(revision, body["result"])
+
+    async def _ask(self, package: str, content: bytes) -> httpx.Response:
+        """Post the question, a second time when there was no answer or a server error."""
+        # Without strict errors OPA skips a rule whose built-in fails: the denial would be lost.
+        parameters = {"provenance": "true", "strict-builtin-errors": "true"}
+        url = f"{self._url}/v1/data/{package.replace('.', '/')}/decision"
+        headers = {"Content-Type": "application/json"}
+        async with httpx.AsyncClient(timeout=self._timeout, transport=self._transport) as client:
+            for last in (False, True):
+                try:
+                    answer = await client.post(url, content=content, params=parameters, headers=headers)
+                except httpx.TransportError:
+                    if last:
+                        raise
+                    continue
+                if last or not answer.is_server_error:
+                    break
+            return answer.raise_for_status()
+
+
+def policy_engine() -> PolicyEngine:
+    """Engine of this configuration: the OPA server when ``OPA_URL`` is set, else the embedded one.
+
+    Raises:
+        ConfigurationError: a setting is wrong.
+    """
+    settings = load(PolicySettings)
+    return OpaServerEngine(settings.url, settings.timeout_seconds) if settings.url else _EMBEDDED
+
+
+async def evaluate_request(document: Mapping[str, Any]) -> Verdicts:
+    """Judge ``{"request": body, "estimate": {"monthly": ...} or absent, "time": RFC 3339}``.
+
+    Raises:
+        ConfigurationError: as `PolicyEngine` and `policy_engine`.
+    """
+    return await policy_engine().decide(REQUEST_RULES, document)
+
+
+async def evaluate_plan(document: Mapping[str, Any]) -> Verdicts:
+    """Judge ``{"request": body, "environment": "dev", "changeSet": ..., "cost": {"monthly": ...}, "time": RFC 3339}``.
+
+    ``changeSet`` is the redacted one; ``cost`` is that of the whole plan, all environments.
+
+    Raises:
+        ConfigurationError: as `PolicyEngine` and `policy_engine`.
+    """
+    return await policy_engine().decide(PLAN_RULES, document)
+
+
+_EMBEDDED = RegorusEngine()
+
+
+def _verdicts(revision: str, decision: Any) -> Verdicts:
+    """Read a decision; anything incomplete is a denial."""
+    try:
+        verdicts = Verdicts.model_validate({**decision, "revision": revision})
+    except (ValidationError, TypeError):
+        return _failed(revision, "The rules gave no complete verdict.")
+    ordered = {name: tuple(sorted(getattr(verdicts, name), key=_order)) for name in _KINDS}
+    return verdicts.model_copy(update=ordered)
+
+
+def _order(verdict: Verdict) -> tuple[str, str, str]:
+    return (verdict.id, verdict.path, verdict.message)
+
+
+def _failed(revision: str, reason: str) -> Verdicts:
+    denial = Verdict(id=ENGINE_FAILURE, severity="error", message=reason, path="")
+    return Verdicts(deny=(denial,), require_approval=(), warn=(), revision=revision)
+
+
+def _short(error: Exception) -> str:
+    """One line for humans: regorus appends a stack trace of its own."""
+    text = " ".join(str(error).split("Stack backtrace")[0].split())
+    return (text or type(error).__name__)[:_LONGEST_REASON]
+
+
+def _bundle_revisions(body: Mapping[str, Any]) -> set[str]:
+    """Revisions of the bundles that the server used, from the answer's provenance."""
+    provenance = body.get("provenance")
+    bundles = provenance.get("bundles") if isinstance(provenance, dict) else None
+    entries = bundles.values() if isinstance(bundles, dict) else ()
+    return {str(entry.get("revision")) for entry in entries if isinstance(entry, dict)}
