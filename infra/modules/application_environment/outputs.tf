@@ -1,0 +1,39 @@
+output "resource_group" {
+  description = "Name of the environment's resource group."
+  value       = azurerm_resource_group.this.name
+}
+
+output "identity_id" {
+  description = "Resource id of the workload identity; the federated credential hangs below it."
+  value       = azurerm_user_assigned_identity.workload.id
+}
+
+output "identity_client_id" {
+  description = "Client id the application and its pipeline sign in with."
+  value       = azurerm_user_assigned_identity.workload.client_id
+}
+
+output "identity_principal_id" {
+  description = "Object id of the workload identity, for role assignments elsewhere."
+  value       = azurerm_user_assigned_identity.workload.principal_id
+}
+
+output "key_vault_uri" {
+  description = "Address of the Key Vault."
+  value       = azurerm_key_vault.this.vault_uri
+}
+
+output "database_host" {
+  description = "Host name of the PostgreSQL server; empty without a database."
+  value       = local.with_database ? azurerm_postgresql_flexible_server.this[0].fqdn : ""
+}
+
+output "database_name" {
+  description = "Name of the application's database; empty without a database."
+  value       = local.with_database ? azurerm_postgresql_flexible_server_database.application[0].name : ""
+}
+
+output "hostname" {
+  description = "DNS name the application answers under."
+  value       = "${azurerm_dns_cname_record.application.name}.${azurerm_dns_cname_record.application.zone_name}"
+}

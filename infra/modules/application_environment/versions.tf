@@ -1,0 +1,11 @@
+terraform {
+  # Validations that look at a second variable need 1.9.
+  required_version = ">= 1.9"
+
+  required_providers {
+    azurerm = {
+      source  = "hashicorp/azurerm"
+      version = ">= 5.0, < 6.0"
+    }
+  }
+}

@@ -1,0 +1,39 @@
+output "resource_group" {
+  description = "Name of the environment's resource group."
+  value       = module.environment.resource_group
+}
+
+output "identity_id" {
+  description = "Resource id of the workload identity; the federated credential hangs below it."
+  value       = module.environment.identity_id
+}
+
+output "identity_client_id" {
+  description = "Client id the application and its pipeline sign in with."
+  value       = module.environment.identity_client_id
+}
+
+output "identity_principal_id" {
+  description = "Object id of the workload identity, for role assignments elsewhere."
+  value       = module.environment.identity_principal_id
+}
+
+output "key_vault_uri" {
+  description = "Address of the Key Vault."
+  value       = module.environment.key_vault_uri
+}
+
+output "database_host" {
+  description = "Host name of the PostgreSQL server; empty without a database."
+  value       = module.environment.database_host
+}
+
+output "database_name" {
+  description = "Name of the application's database; empty without a database."
+  value       = module.environment.database_name
+}
+
+output "hostname" {
+  description = "DNS name the application answers under."
+  value       = module.environment.hostname
+}
