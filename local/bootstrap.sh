@@ -84,5 +84,11 @@ if ! cmp -s local/bootstrap.txt .venv/installed-bootstrap.txt; then
 fi
 
 say "packages of $lock ($(grep -c '^[a-z0-9].*==' "$lock"))"
-.venv/bin/uv pip sync --python "$python" --require-hashes --link-mode "${UV_LINK_MODE:-copy}" "$lock"
-cp "$lock" "$stamp"
+rm -f "$stamp"
+{
+    .venv/bin/uv pip sync --python "$python" --require-hashes --link-mode "${UV_LINK_MODE:-copy}" "$lock" 2>&1 && cp "$lock" "$stamp"
+} | sed -n '/^ [+~-] /d; s/^[[:space:]]*/setup     /p' >&2
+if ! [ -e "$stamp" ]; then
+    echo "The packages of $lock could not be installed: check that PyPI is reachable, then run make again." >&2
+    exit 1
+fi
