@@ -1,0 +1,103 @@
+"""Stand-in for Azure Resource Manager (management.azure.com)."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from local.vendors.kernel import Kernel, Vendor
+
+from .api import Api
+from .estate import Estate, Resource, visible
+from .ids import parse
+
+PLATFORM = Path(__file__).with_name("platform.json")
+
+
+def build(kernel: Kernel) -> Vendor:
+    estate = Estate(kernel.store("arm"))
+    api = Api(kernel, estate)
+
+    async def start() -> None:
+        seed(estate)
+
+    return Vendor(
+        name="arm",
+        hosts=("management.azure.com",),
+        routes=[web.route("*", "/{path:.*}", api.handle)],
+        public=Arm(estate),
+        start=start,
+        secret_fields=frozenset({"administratorloginpassword"}),
+    )
+
+
+def seed(estate: Estate) -> None:
+    """Put the subscriptions, landing zones and role definitions there, unless they are already."""
+    platform = json.loads(PLATFORM.read_text())
+    with estate.store.transaction():
+        for path, document in _platform_resources(platform).items():
+            target = parse(path)
+            if target is not None and estate.get(path) is None:
+                named = {"id": path, "name": target.name, "type": target.type, **document}
+                named["properties"] = {"provisioningState": "Succeeded", **document.get("properties", {})}
+                estate.put(named)
+        for name, guid in platform["role_definitions"].items():
+            estate.store.put(f"role-definition/{guid}", _role_definition(name, guid))
+
+
+def _platform_resources(platform: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The fixed resources, and the templates once per landing zone."""
+    resources: dict[str, dict[str, Any]] = dict(platform["resources"])
+    for zone in platform["landing_zones"]:
+        text = json.dumps(platform["landing_zone_resources"])
+        for name, value in zone.items():
+            text = text.replace(f"<{name}>", value)
+        resources |= json.loads(text)
+    return resources
+
+
+def _role_definition(name: str, guid: str) -> Resource:
+    path = f"/providers/Microsoft.Authorization/roleDefinitions/{guid}"
+    properties = {"roleName": name, "type": "BuiltInRole", "assignableScopes": ["/"], "permissions": []}
+    return {"id": path, "name": guid, "type": "Microsoft.Authorization/roleDefinitions", "properties": properties}
+
+
+class Arm:
+    """What other stand-ins may ask ARM in this process."""
+
+    def __init__(self, estate: Estate) -> None:
+        self._estate = estate
+
+    def resource(self, resource_id: str) -> Resource | None:
+        found = self._estate.get(resource_id)
+        return visible(found) if found else None
+
+    def resources(self, prefix: str = "", kind: str = "") -> list[Resource]:
+        """Everything below an id, or everything; of one type if `kind` is given."""
+        found = self._estate.of_type(kind, prefix) if kind else self._estate.under(prefix)
+        return [visible(item) for item in found]
+
+    def federated_credentials(self, client_id: str) -> list[dict[str, Any]]:
+        """The federated credentials (issuer, subject, audiences) of the identity with this client id."""
+        kind = "Microsoft.ManagedIdentity/userAssignedIdentities"
+        owners = [item for item in self._estate.of_type(kind) if item["properties"].get("clientId") == client_id]
+        found = [self._estate.of_type(f"{kind}/federatedIdentityCredentials", owner["id"]) for owner in owners]
+        return [credential["properties"] for credentials in found for credential in credentials]
+
+    def dns_record(self, host: str) -> Resource | None:
+        """The CNAME or A record set of a host name, from whatever zone holds it."""
+        label, _, zone = host.lower().rstrip(".").partition(".")
+        for item in self._estate.under(""):
+            kind, segments = item["type"].lower(), item["id"].lower().split("/")
+            if kind in ("microsoft.network/dnszones/cname", "microsoft.network/dnszones/a") and (
+                segments[-1] == label and segments[-3] == zone
+            ):
+                return visible(item)
+        return None
+
+    def has_zone(self, host: str) -> bool:
+        """Whether a DNS zone of ours is responsible for this host name."""
+        return any(
+            host.lower().endswith(f".{zone['name']}") for zone in self._estate.of_type("Microsoft.Network/dnszones")
+        )
