@@ -1,4 +1,4 @@
-"""Where an application goes: subscription, cluster, registry, DNS zone and logs by environment, region, classification."""
+"""Where an application goes: its subscription, cluster, registry, DNS zone and logs."""
 
 from functools import lru_cache
 from itertools import combinations

@@ -169,15 +169,12 @@ class OpaServerEngine:
         url = f"{self._url}/v1/data/{package.replace('.', '/')}/decision"
         headers = {"Content-Type": "application/json"}
         async with httpx.AsyncClient(timeout=self._timeout, transport=self._transport) as client:
-            for last in (False, True):
-                try:
-                    answer = await client.post(url, content=content, params=parameters, headers=headers)
-                except httpx.TransportError:
-                    if last:
-                        raise
-                    continue
-                if last or not answer.is_server_error:
-                    break
+            try:
+                answer = await client.post(url, content=content, params=parameters, headers=headers)
+            except httpx.TransportError:
+                answer = None
+            if answer is None or answer.is_server_error:
+                answer = await client.post(url, content=content, params=parameters, headers=headers)
             return answer.raise_for_status()
 
 

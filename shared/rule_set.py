@@ -18,7 +18,7 @@ from shared.errors import ConfigurationError
 
 RULES = Path(__file__).resolve().parents[1] / "rules"
 
-_PATTERNS = ("rego/**/*.rego", "rego/config.json", "approvals/*.yaml", "landing_zones.yaml")
+_PATTERNS = ("rego/**/*.rego", "rego/config.json", "approvals/*.yaml", "landing_zones.yaml", "teams.yaml")
 _READS = 5
 
 Stamp = tuple[str, int, int, int, int]

@@ -1,0 +1,223 @@
+"""Archetypes: what can be ordered, as folders of data. A new one needs no line of Python."""
+
+import hashlib
+import tempfile
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator
+from pydantic import ConfigDict, Field, ValidationError
+
+from shared.errors import ArchetypeError, RequestRejectedError
+from shared.models import Model
+from shared.models.plan import Change
+
+ROOT = Path(__file__).resolve().parents[1] / "archetypes"
+_COMMON = "_common"
+
+
+class _Data(Model):
+    model_config = ConfigDict(**{**Model.model_config, "alias_generator": None, "extra": "forbid"})
+
+
+class Link(_Data):
+    """A link that people get; placeholders are filled in when the application exists."""
+
+    title: str
+    url: str
+    scope: str
+    when: dict[str, Any] = {}
+
+
+class Step(_Data):
+    """A step as a requester sees it."""
+
+    id: str
+    title: str
+    description: str
+
+
+class WorkItem(_Data):
+    """An item that the team's board starts with."""
+
+    title: str
+    description: str
+
+
+class Archetype(_Data):
+    """An archetype's ``archetype.yaml``.
+
+    Attributes:
+        stack: Terraform stack of an environment, a folder of ``infra/stacks``.
+        roles: app roles that see it and may order it.
+        parameters: JSON Schema of a request's ``parameters``.
+    """
+
+    id: str
+    title: str
+    description: str
+    version: str = Field(pattern=r"^\d+\.\d+\.\d+$")
+    lifecycle: str
+    stack: str
+    owner: str
+    roles: list[str]
+    environments: list[str]
+    parameters: dict[str, Any]
+    steps: list[Step]
+    work_items: list[WorkItem] = Field(default=[], alias="workItems")
+    links: list[Link] = []
+
+
+class PlannedObject(_Data):
+    """An object of ``stack.yaml``: what an order makes, where, and what it costs."""
+
+    id: str
+    system: str
+    owner: str
+    type: str
+    name: str
+    scope: str
+    when: dict[str, Any] = {}
+    prices: dict[str, dict[str, float]] = {}
+
+
+class _Stack(_Data):
+    stack: str
+    objects: list[PlannedObject]
+
+
+@lru_cache(maxsize=64)
+def _read(path: Path, _modified: int) -> Any:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise ArchetypeError(str(path), "cannot be read as YAML") from error
+
+
+def _document(path: Path) -> Any:
+    try:
+        return _read(path, path.stat().st_mtime_ns)
+    except OSError as error:
+        raise ArchetypeError(str(path), "is missing") from error
+
+
+def catalogue(root: Path = ROOT) -> list[Archetype]:
+    """Every archetype, by id."""
+    folders = sorted(path.parent.name for path in root.glob("*/archetype.yaml"))
+    return [_archetype(root / name) for name in folders]
+
+
+def find(archetype: str, root: Path = ROOT) -> Archetype:
+    """One archetype.
+
+    Raises:
+        RequestRejectedError: there is none with this id; the sentence lists the ids.
+    """
+    known = {item.id: item for item in catalogue(root)}
+    if archetype not in known:
+        detail = f"There is no archetype {archetype}; there are: {', '.join(sorted(known))}."
+        raise RequestRejectedError("unknown-archetype", detail, pointer="/archetype")
+    return known[archetype]
+
+
+def _archetype(folder: Path) -> Archetype:
+    path = folder / "archetype.yaml"
+    try:
+        return Archetype.model_validate(_document(path))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ArchetypeError(str(path), f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+
+
+def complete_parameters(archetype: Archetype, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The request's parameters with the schema's defaults.
+
+    Raises:
+        RequestRejectedError: a parameter is unknown or not allowed; the pointer names it.
+    """
+    validator = Draft202012Validator(archetype.parameters)
+    for error in sorted(validator.iter_errors(dict(given)), key=lambda item: list(item.absolute_path)):
+        pointer = "/parameters" + "".join(f"/{part}" for part in error.absolute_path)
+        raise RequestRejectedError("invalid-parameter", error.message[:200], pointer=pointer)
+    properties = archetype.parameters.get("properties", {})
+    defaults = {name: schema["default"] for name, schema in properties.items() if "default" in schema}
+    return {**defaults, **given}
+
+
+def planned_objects(
+    archetype: Archetype, parameters: Mapping[str, Any], environments: list[str], root: Path = ROOT
+) -> list[tuple[PlannedObject, str | None]]:
+    """The objects that an order with these parameters makes, each with its environment."""
+    stack = _Stack.model_validate(_document(root / archetype.id / "stack.yaml"))
+    chosen: list[tuple[PlannedObject, str | None]] = []
+    for item in stack.objects:
+        if any(parameters.get(name) != value for name, value in item.when.items()):
+            continue
+        if item.scope == "application":
+            chosen.append((item, None))
+        elif item.scope == "first-environment":
+            chosen.append((item, environments[0]))
+        else:
+            chosen += [(item, environment) for environment in environments]
+    return chosen
+
+
+def changes(objects: list[tuple[PlannedObject, str | None]], *, application: str, repository: str) -> list[Change]:
+    """The objects as planned changes with their names filled in."""
+    made = []
+    for item, environment in objects:
+        name = item.name.format(application=application, repository=repository, environment=environment or "")
+        made.append(Change(system=item.system, type=item.type, name=name, environment=environment))
+    return made
+
+
+def price_items(objects: list[tuple[PlannedObject, str | None]]) -> list[dict[str, object]]:
+    """What the objects cost, in items of the price book, per environment."""
+    return [
+        {"key": key, "quantity": quantity, "environment": environment}
+        for item, environment in objects
+        if environment
+        for key, quantity in item.prices.get(environment, {}).items()
+    ]
+
+
+def skeleton_digest(archetype: str, root: Path = ROOT) -> str:
+    """SHA-256 over every file that shapes the generated repository or the plan."""
+    total = hashlib.sha256()
+    for folder in (root / _COMMON, root / archetype):
+        for path in sorted(item for item in folder.rglob("*") if item.is_file() and "__pycache__" not in item.parts):
+            total.update(f"{path.relative_to(root).as_posix()}\0".encode())
+            total.update(hashlib.sha256(path.read_bytes()).digest())
+    return total.hexdigest()
+
+
+def render(archetype: str, answers: Mapping[str, Any], root: Path = ROOT) -> dict[str, tuple[str, bool]]:
+    """The generated repository: path -> (text, executable). The same answers give the same bytes.
+
+    Raises:
+        ArchetypeError: the skeleton does not accept the answers or does not render.
+    """
+    import copier  # noqa: PLC0415 - heavy
+    from copier.errors import CopierError  # noqa: PLC0415 - heavy
+
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / "repository"
+        for layer in (_COMMON, archetype):
+            source = root / layer / "skeleton"
+            try:
+                copier.run_copy(str(source), target, data=dict(answers), defaults=True, overwrite=True, quiet=True)
+            except (CopierError, ValueError) as error:
+                raise ArchetypeError(str(source), str(error)[:500]) from error
+        return {
+            path.relative_to(target).as_posix(): _file(path) for path in sorted(target.rglob("*")) if path.is_file()
+        }
+
+
+def _file(path: Path) -> tuple[str, bool]:
+    try:
+        return path.read_bytes().decode("utf-8"), bool(path.stat().st_mode & 0o100)
+    except UnicodeDecodeError as error:
+        raise ArchetypeError(path.name, "a skeleton holds text files only") from error

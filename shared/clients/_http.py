@@ -1,0 +1,221 @@
+"""The only way out over HTTP: timeouts, retries, error types, and the rule that 2xx alone is no success."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+from pydantic import TypeAdapter, ValidationError
+
+from shared.clients._retry_after import retry_after
+from shared.clock import utc_now
+from shared.errors import (
+    ConflictError,
+    IntegrationError,
+    NotAuthorizedError,
+    NotFoundError,
+    PermanentIntegrationError,
+    TransientIntegrationError,
+    VendorCall,
+)
+from shared.log import redact
+from shared.per_loop import per_loop
+
+TRIES = 3
+LONGEST_WAIT = 20.0
+_TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
+_SAFE_TO_REPEAT = frozenset({"GET", "HEAD", "PUT", "DELETE"})
+_THROTTLED = frozenset({429, 503})
+
+Headers = Callable[[], Awaitable[dict[str, str]]]
+
+
+@dataclass
+class Health:
+    """How a vendor has been doing: shown by ``GET /api/health``."""
+
+    last_success: str | None = None
+    last_failure: str | None = None
+    latency_ms: int | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A vendor's answer.
+
+    Attributes:
+        status: HTTP status.
+        headers: lower-case names.
+        body: parsed JSON, None when there is no body.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: Any
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call in the vendor's words.
+
+    Attributes:
+        operation: for people, for example ``create repository``.
+        expect: statuses that mean success or are handled by the caller.
+    """
+
+    operation: str
+    method: str
+    path: str
+    body: Any = None
+    params: Mapping[str, str] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    expect: tuple[int, ...] = (200,)
+
+
+@per_loop
+def _client() -> httpx.AsyncClient:
+    return httpx.AsyncClient(timeout=httpx.Timeout(30.0, connect=10.0), follow_redirects=False)
+
+
+@per_loop
+def health() -> dict[str, Health]:
+    """How each vendor has been doing since this worker started."""
+    return {}
+
+
+@dataclass(frozen=True)
+class Vendor:
+    """A vendor's API.
+
+    Attributes:
+        name: integration name in errors and in the health report.
+        base_url: scheme and host, no trailing slash.
+        authorise: makes the authorisation headers of a call.
+    """
+
+    name: str
+    base_url: str
+    authorise: Headers
+
+    async def call(self, call: Call) -> Answer:
+        """Make a call, repeating it while that is safe and promising.
+
+        Raises:
+            TransientIntegrationError: worth trying again later.
+            PermanentIntegrationError: its subclasses say why.
+        """
+        for attempt in range(1, TRIES + 1):
+            try:
+                return await self._once(call)
+            except TransientIntegrationError as error:
+                wait = wait_before_retry(call.method, error, attempt)
+                if wait is None:
+                    raise
+                await asyncio.sleep(wait)
+        raise AssertionError("unreachable: the last try returns or raises")
+
+    async def read[T](self, call: Call, shape: type[T]) -> T:
+        """Make a call and demand the answer's shape: an HTML page or ``{}`` is a failure, whatever its status.
+
+        Raises:
+            TransientIntegrationError: the answer is not what the vendor documents.
+        """
+        return self.shaped(call, await self.call(call), shape)
+
+    def shaped[T](self, call: Call, answer: Answer, shape: type[T]) -> T:
+        """The answer's body as ``shape``; raises as ``read``."""
+        try:
+            return TypeAdapter(shape).validate_python(answer.body)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"]) or "the body"
+            detail = f"the answer is not what the vendor documents: {where}: {first['msg']}"
+            raise TransientIntegrationError(VendorCall(self.name, call.operation, answer.status), detail) from error
+
+    async def _once(self, call: Call) -> Answer:
+        began = time.monotonic()
+        try:
+            answer = await self._send(call)
+        except IntegrationError:
+            self._health().last_failure = utc_now()
+            raise
+        state = self._health()
+        state.last_success, state.latency_ms = utc_now(), round((time.monotonic() - began) * 1000)
+        return answer
+
+    async def _send(self, call: Call) -> Answer:
+        headers = {**await self.authorise(), **call.headers}
+        try:
+            response = await _client().request(
+                call.method, self.base_url + call.path, json=call.body, params=call.params, headers=headers
+            )
+        except httpx.HTTPError as error:
+            place = VendorCall(self.name, call.operation)
+            raise TransientIntegrationError(place, type(error).__name__) from error
+        if response.status_code in call.expect:
+            return Answer(response.status_code, response.headers, _body(response))
+        raise error_of(self.name, call, response)
+
+    def _health(self) -> Health:
+        return health().setdefault(self.name, Health())
+
+
+def wait_before_retry(method: str, error: TransientIntegrationError, attempt: int) -> float | None:
+    """Seconds until the next try, or None when there must be none.
+
+    A POST or PATCH is repeated only when the vendor refused to work on it (throttled): after a timeout or a 500 it may
+    have been done, and only the caller can look for its result.
+    """
+    if attempt >= TRIES:
+        return None
+    throttled = error.call.status_code in _THROTTLED or error.retry_after is not None
+    if method not in _SAFE_TO_REPEAT and not throttled:
+        return None
+    wait = error.retry_after if error.retry_after is not None else 0.5 * 2.0**attempt
+    return wait if wait <= LONGEST_WAIT else None
+
+
+def error_of(integration: str, call: Call, response: httpx.Response) -> IntegrationError:
+    """The error that an unexpected answer stands for."""
+    request_id = response.headers.get("x-github-request-id") or response.headers.get("x-ms-request-id")
+    place = VendorCall(integration, call.operation, response.status_code, request_id)
+    detail = _detail(response)
+    wait = retry_after(response.headers, datetime.now(UTC))
+    status = response.status_code
+    if status in _TRANSIENT or (status == httpx.codes.FORBIDDEN and wait is not None):
+        return TransientIntegrationError(place, detail, wait)
+    if status in (401, 403):
+        return NotAuthorizedError(place, detail)
+    if status in (404, 410):
+        return NotFoundError(place, detail)
+    if status in (409, 412, 422):
+        return ConflictError(place, detail)
+    if status < httpx.codes.BAD_REQUEST:
+        return TransientIntegrationError(place, f"unexpected answer: {detail}")
+    return PermanentIntegrationError(place, detail)
+
+
+def _body(response: httpx.Response) -> Any:
+    if not response.content:
+        return None
+    try:
+        return response.json()
+    except ValueError:
+        return response.text
+
+
+def _detail(response: httpx.Response) -> str:
+    """The vendor's own words, short and without secrets."""
+    body = _body(response)
+    if isinstance(body, dict):
+        inner = body.get("error")
+        error = inner if isinstance(inner, dict) else body
+        code, message = error.get("code") or error.get("status"), error.get("message")
+        reasons = [str(item.get("message")) for item in body.get("errors", []) if isinstance(item, dict)]
+        text = ": ".join(str(part) for part in (code, message, *reasons) if part and part != "None")
+    else:
+        text = response.headers.get("content-type", "no body")
+    return redact(text[:300]) or f"HTTP {response.status_code}"

@@ -1,0 +1,26 @@
+"""The application itself, as its users reach it."""
+
+from shared.clients._http import Call, Vendor
+from shared.models import Model
+
+
+class Health(Model):
+    """Answer of a generated application's ``/health``."""
+
+    status: str
+    application: str
+    version: str
+
+
+async def _anonymous() -> dict[str, str]:
+    return {}
+
+
+async def read_health(host: str) -> Health:
+    """Ask an application for its health under its DNS name.
+
+    Raises:
+        TransientIntegrationError: no answer, or not the answer of one of our applications.
+    """
+    vendor = Vendor("application", f"https://{host}", _anonymous)
+    return await vendor.read(Call("read health", "GET", "/health"), Health)

@@ -1,0 +1,75 @@
+"""Azure Blob Storage: plan documents of the app, artefacts of the infrastructure pipeline."""
+
+from contextlib import suppress
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from shared.credential import credential
+from shared.errors import NotFoundError, TransientIntegrationError, VendorCall
+from shared.settings import AppStoreSettings, Settings, load
+
+_DOCUMENTS = "plan-documents"
+
+
+class TerraformSettings(Settings):
+    """Where the infrastructure pipeline leaves its artefacts."""
+
+    model_config = SettingsConfigDict(env_prefix="TERRAFORM_", frozen=True, extra="ignore")
+
+    state_account: str = Field(description="Storage account of Terraform states and saved plans.")
+    plans_container: str = Field(default="plans", description="Container of saved plans, change sets and results.")
+
+
+async def write_document(name: str, content: bytes) -> None:
+    """Keep a plan document; its name holds its digest, so a repeat writes the same bytes.
+
+    Documentation: https://learn.microsoft.com/rest/api/storageservices/put-blob
+    """
+    from azure.core.exceptions import AzureError, ResourceExistsError  # noqa: PLC0415 - heavy
+    from azure.storage.blob.aio import ContainerClient  # noqa: PLC0415 - heavy
+
+    account = load(AppStoreSettings).storage_account
+    try:
+        async with ContainerClient(_url(account), _DOCUMENTS, credential=credential()) as container:
+            with suppress(ResourceExistsError):
+                await container.create_container()
+            await container.upload_blob(name, content, overwrite=True)
+    except AzureError as error:
+        raise _transient("put blob", error) from error
+
+
+async def read_document(name: str) -> bytes:
+    """The very bytes of a plan document. Raises NotFoundError."""
+    return await _read(load(AppStoreSettings).storage_account, _DOCUMENTS, name)
+
+
+async def read_artefact(run_id: str, name: str) -> bytes:
+    """An artefact of a pipeline run, for example ``result.json``. Raises NotFoundError."""
+    settings = load(TerraformSettings)
+    return await _read(settings.state_account, settings.plans_container, f"{run_id}/{name}")
+
+
+async def _read(account: str, container: str, name: str) -> bytes:
+    from azure.core.exceptions import AzureError, ResourceNotFoundError  # noqa: PLC0415 - heavy
+    from azure.storage.blob.aio import BlobClient  # noqa: PLC0415 - heavy
+
+    try:
+        async with BlobClient(_url(account), container, name, credential=credential()) as blob:
+            stream = await blob.download_blob()
+            return bytes(await stream.readall())
+    except ResourceNotFoundError as error:
+        raise NotFoundError(
+            VendorCall("blob storage", "get blob", 404), f"{container}/{name} does not exist"
+        ) from error
+    except AzureError as error:
+        raise _transient("get blob", error) from error
+
+
+def _url(account: str) -> str:
+    return f"https://{account}.blob.core.windows.net"
+
+
+def _transient(operation: str, error: Exception) -> TransientIntegrationError:
+    status = getattr(error, "status_code", None)
+    return TransientIntegrationError(VendorCall("blob storage", operation, status), type(error).__name__)

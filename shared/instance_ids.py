@@ -1,0 +1,35 @@
+"""Every id that is derived, never drawn: the same question gives the same id, on every replay and every retry."""
+
+import hashlib
+import uuid
+
+
+def request_id(tenant: str, caller: str, idempotency_key: str) -> str:
+    """Id of the request that this caller sends under this Idempotency-Key."""
+    text = f"{tenant}\x00{caller}\x00{idempotency_key}"
+    return f"req-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+def onboard_instance(request: str, attempt: int) -> str:
+    """Orchestration instance of the n-th attempt to onboard."""
+    return f"{request}:onboard:{attempt}"
+
+
+def undo_instance(request: str, attempt: int) -> str:
+    """Orchestration instance of the n-th attempt to undo."""
+    return f"{request}:undo:{attempt}"
+
+
+def child_instance(parent: str, branch: str, attempt: int = 1) -> str:
+    """Sub-orchestration of a branch."""
+    return f"{parent}:{branch}:{attempt}"
+
+
+def iac_run(request: str, environment: str, action: str, attempt: str) -> str:
+    """Run of the infrastructure pipeline: the name of its folder of artefacts, too."""
+    return f"{request}-{environment}-{action}-{attempt}"
+
+
+def role_assignment(scope: str, role: str, principal: str) -> str:
+    """Name of a role assignment: a GUID chosen by us makes the PUT idempotent."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"{scope.lower()}|{role.lower()}|{principal.lower()}"))

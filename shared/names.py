@@ -1,0 +1,61 @@
+"""The names an environment gets in every system.
+
+Vendors limit lengths (Key Vault 24, PostgreSQL 63, globally unique both). A shortened name ends in a digest of the full
+one and of the request, so that two long names cannot collide, and a soft-deleted vault never blocks the same request.
+"""
+
+import hashlib
+
+from shared.models import Model
+
+_VAULT_STEM = 24 - len("kv--") - 6
+_SERVER_STEM = 63 - len("psql--") - 6
+
+
+class EnvironmentNames(Model):
+    """Names of the objects of one environment.
+
+    Attributes:
+        resource_group: ARM resource group.
+        identity: user-assigned managed identity of the workload.
+        key_vault: vault, globally unique.
+        postgres: flexible server, globally unique.
+        namespace: Kubernetes namespace in the landing zone's cluster.
+        record: relative name of the DNS record.
+    """
+
+    resource_group: str
+    identity: str
+    key_vault: str
+    postgres: str
+    namespace: str
+    record: str
+
+
+def environment_names(application: str, environment: str, request_id: str) -> EnvironmentNames:
+    """Names for one environment of an application made by this request."""
+    full = f"{application}-{environment}"
+    suffix = hashlib.sha256(f"{full}|{request_id}".encode()).hexdigest()[:6]
+    return EnvironmentNames(
+        resource_group=f"rg-{full}",
+        identity=f"id-{full}",
+        key_vault=f"kv-{full[:_VAULT_STEM].rstrip('-')}-{suffix}",
+        postgres=f"psql-{full[:_SERVER_STEM].rstrip('-')}-{suffix}",
+        namespace=full,
+        record=application,
+    )
+
+
+def change_branch(request_id: str, environment: str) -> str:
+    """Branch of the infrastructure repository that carries the change of one environment."""
+    return f"appstore/{request_id}/{environment}"
+
+
+def variables_path(application: str, environment: str) -> str:
+    """Path of the Terraform variables of one environment in the infrastructure repository."""
+    return f"apps/{application}/{environment}.tfvars.json"
+
+
+def state_key(application: str, environment: str) -> str:
+    """Key of the Terraform state of one environment."""
+    return f"apps/{application}/{environment}.tfstate"

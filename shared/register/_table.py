@@ -1,0 +1,177 @@
+"""Rows, conditional writes and transactions on one table.
+
+Documentation: https://learn.microsoft.com/rest/api/storageservices/performing-entity-group-transactions
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from shared.credential import credential
+from shared.errors import TransientIntegrationError, VendorCall
+from shared.models import Model
+from shared.per_loop import per_loop
+from shared.settings import AppStoreSettings, load
+
+if TYPE_CHECKING:
+    from azure.data.tables.aio import TableClient
+
+TABLE = "register"
+_PRESENT = frozenset({"EntityAlreadyExists", "RowAlreadyExists"})
+_MOVED = frozenset({"UpdateConditionNotSatisfied", "ConditionNotMet", "ResourceNotFound", "EntityNotFound"})
+
+
+class RowConflictError(Exception):
+    """A condition of the write does not hold: the row exists already, is gone, or has changed."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row as read: its key, its document and the ETag to write it back with."""
+
+    key: str
+    document: dict[str, Any]
+    etag: str
+
+
+@dataclass(frozen=True)
+class Write:
+    """One write of a transaction.
+
+    Attributes:
+        key: row key.
+        document: the new document; None deletes the row.
+        etag: write only if the row is still at this ETag; None inserts a row that must not exist.
+        force: write whatever is there.
+    """
+
+    key: str
+    document: Mapping[str, Any] | None
+    etag: str | None = None
+    force: bool = False
+
+
+@per_loop
+def _lock() -> asyncio.Lock:
+    return asyncio.Lock()
+
+
+@per_loop
+def _ready() -> list["TableClient"]:
+    return []
+
+
+async def _table() -> "TableClient":
+    """The table, created at first use."""
+    ready = _ready()
+    async with _lock():
+        if not ready:
+            from azure.core.exceptions import ResourceExistsError  # noqa: PLC0415 - heavy
+            from azure.data.tables.aio import TableClient  # noqa: PLC0415 - heavy
+
+            account = load(AppStoreSettings).storage_account
+            table = TableClient(f"https://{account}.table.core.windows.net", TABLE, credential=credential())
+            with suppress(ResourceExistsError):
+                await table.create_table()
+            ready.append(table)
+    return ready[0]
+
+
+def kind(key: str) -> str:
+    """Kind of row: the part of the key before the first colon."""
+    return key.partition(":")[0]
+
+
+def _entity(partition: str, key: str, document: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "PartitionKey": partition,
+        "RowKey": key,
+        "kind": kind(key),
+        "state": str(document.get("state", "")),
+        "document": json.dumps(document, ensure_ascii=False, separators=(",", ":")),
+    }
+
+
+def _operation(partition: str, write: Write) -> tuple[Any, ...]:
+    from azure.core import MatchConditions  # noqa: PLC0415 - heavy
+    from azure.data.tables import UpdateMode  # noqa: PLC0415 - heavy
+
+    condition = {"etag": write.etag, "match_condition": MatchConditions.IfNotModified} if write.etag else {}
+    if write.document is None:
+        return "delete", {"PartitionKey": partition, "RowKey": write.key}, condition
+    entity = _entity(partition, write.key, write.document)
+    if write.force:
+        return "upsert", entity, {"mode": UpdateMode.REPLACE}
+    if write.etag:
+        return "update", entity, {"mode": UpdateMode.REPLACE, **condition}
+    return "create", entity
+
+
+async def commit(partition: str, writes: Sequence[Write]) -> None:
+    """Do all writes or none.
+
+    Raises:
+        RowConflictError: a condition does not hold; nothing was written.
+        TransientIntegrationError: the storage account does not answer.
+    """
+    from azure.core.exceptions import AzureError, HttpResponseError  # noqa: PLC0415 - heavy
+
+    table = await _table()
+    try:
+        await table.submit_transaction([_operation(partition, write) for write in writes])
+    except HttpResponseError as error:
+        code = str(getattr(error, "error_code", "") or "")
+        code = code.rsplit(".", 1)[-1]
+        if code in _PRESENT | _MOVED or error.status_code in (404, 409, 412):
+            raise RowConflictError(code) from error
+        raise _transient("write", error) from error
+    except AzureError as error:
+        raise _transient("write", error) from error
+
+
+async def read(partition: str, key: str) -> Row | None:
+    """One row, or None."""
+    rows = await read_many(partition, [key])
+    return rows.get(key)
+
+
+async def read_many(partition: str, keys: Sequence[str]) -> dict[str, Row]:
+    """Several rows of a partition in one question; missing ones are left out."""
+    wanted = " or ".join(f"RowKey eq '{_quoted(key)}'" for key in keys)
+    return {row.key: row async for row in query(f"PartitionKey eq '{_quoted(partition)}' and ({wanted})")}
+
+
+async def scan(partition: str, prefix: str) -> AsyncIterator[Row]:
+    """The rows of a partition whose key starts with ``prefix``, in key order."""
+    low, high = _quoted(prefix), _quoted(prefix[:-1] + chr(ord(prefix[-1]) + 1))
+    async for row in query(f"PartitionKey eq '{_quoted(partition)}' and RowKey ge '{low}' and RowKey lt '{high}'"):
+        yield row
+
+
+async def query(condition: str) -> AsyncIterator[Row]:
+    """Rows that fulfil an OData condition, every page."""
+    from azure.core.exceptions import AzureError  # noqa: PLC0415 - heavy
+
+    table = await _table()
+    try:
+        async for entity in table.query_entities(condition):
+            yield Row(entity["RowKey"], json.loads(entity["document"]), str(entity.metadata["etag"]))
+    except AzureError as error:
+        raise _transient("read", error) from error
+
+
+def document_of(model: Model) -> dict[str, Any]:
+    """A model as a row's document."""
+    return dict(model.document())
+
+
+def _quoted(value: str) -> str:
+    return value.replace("'", "''")
+
+
+def _transient(operation: str, error: Exception) -> TransientIntegrationError:
+    status = getattr(error, "status_code", None)
+    return TransientIntegrationError(VendorCall("table storage", operation, status), type(error).__name__)

@@ -1,0 +1,143 @@
+"""Requests, their decisions, and the one way their state changes."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+
+from shared.clock import utc_now
+from shared.errors import StateConflictError, TransientIntegrationError, VendorCall
+from shared.models.records import TRANSITIONS, ApplicationRecord, DecisionRecord, RequestRecord, RequestState
+from shared.register import audit
+from shared.register._table import Row, RowConflictError, Write, commit, document_of, query, read, read_many, scan
+
+_TRIES = 50
+APPLICATION = "application"
+
+
+def request_key(request_id: str) -> str:
+    """Row key of a request."""
+    return f"request:{request_id}"
+
+
+async def find(application: str, request_id: str) -> RequestRecord | None:
+    """The request, or None."""
+    row = await read(application, request_key(request_id))
+    return RequestRecord.model_validate(row.document) if row else None
+
+
+async def get(application: str, request_id: str) -> RequestRecord:
+    """The request, which must exist."""
+    record = await find(application, request_id)
+    if record is None:
+        raise StateConflictError("unknown", f"request {request_id} of {application} is not in the register")
+    return record
+
+
+async def in_states(states: Sequence[RequestState]) -> AsyncIterator[RequestRecord]:
+    """Requests of all applications that are in one of the states."""
+    wanted = " or ".join(f"state eq '{state}'" for state in states)
+    async for row in query(f"kind eq 'request' and ({wanted})"):
+        yield RequestRecord.model_validate(row.document)
+
+
+async def every() -> AsyncIterator[RequestRecord]:
+    """Requests of all applications."""
+    async for row in query("kind eq 'request'"):
+        yield RequestRecord.model_validate(row.document)
+
+
+async def decisions(application: str, request_id: str) -> list[DecisionRecord]:
+    """What was decided about a request, oldest first."""
+    rows = [row async for row in scan(application, f"decision:{request_id}:")]
+    return sorted((DecisionRecord.model_validate(row.document) for row in rows), key=lambda item: item.decided_at)
+
+
+async def applications() -> AsyncIterator[ApplicationRecord]:
+    """Every application: reserved or existing."""
+    async for row in query(f"kind eq '{APPLICATION}'"):
+        yield ApplicationRecord.model_validate(row.document)
+
+
+async def application(name: str) -> ApplicationRecord | None:
+    """One application, or None when the name is free."""
+    row = await read(name, APPLICATION)
+    return ApplicationRecord.model_validate(row.document) if row else None
+
+
+async def create(record: RequestRecord, reservation: ApplicationRecord, entry: audit.Entry) -> RequestRecord:
+    """Record a new request and reserve its name, both or neither; a repeat returns what is there.
+
+    Raises:
+        StateConflictError: the name belongs to another request or application.
+    """
+    key = request_key(record.id)
+    for _ in range(_TRIES):
+        rows = await read_many(record.application, [key, APPLICATION, audit.HEAD])
+        if key in rows:
+            return RequestRecord.model_validate(rows[key].document)
+        if APPLICATION in rows:
+            raise StateConflictError("taken", f"the name {record.application} is taken")
+        writes = [
+            Write(key, document_of(record)),
+            Write(APPLICATION, document_of(reservation)),
+            *audit.append(rows.get(audit.HEAD), entry),
+        ]
+        try:
+            await commit(record.application, writes)
+        except RowConflictError:
+            continue
+        return record
+    raise _busy(record.application)
+
+
+async def transition(
+    application_name: str,
+    request_id: str,
+    change: Callable[[RequestRecord], RequestRecord],
+    entry: audit.Entry,
+    *,
+    expect: Sequence[RequestState],
+    extra: Callable[[RequestRecord, dict[str, Row]], Sequence[Write]] | None = None,
+) -> RequestRecord:
+    """Change a request's state together with its audit entry and further rows of the application.
+
+    The same entry id twice is one transition: the repeat returns the request as it is now.
+
+    Raises:
+        StateConflictError: the request is in none of the expected states (somebody else was faster).
+    """
+    key = request_key(request_id)
+    for _ in range(_TRIES):
+        rows = await read_many(application_name, [key, APPLICATION, audit.HEAD, audit.entry_key(entry)])
+        if key not in rows:
+            raise StateConflictError("unknown", f"request {request_id} of {application_name} is not in the register")
+        record = RequestRecord.model_validate(rows[key].document)
+        if audit.entry_key(entry) in rows:
+            return record
+        if record.state not in expect:
+            raise StateConflictError(record.state, f"the request is {record.state.replace('_', ' ')}")
+        new = change(record).model_copy(update={"updated_at": utc_now()})
+        _check(record.state, new.state)
+        writes = [Write(key, document_of(new), etag=rows[key].etag), *audit.append(rows.get(audit.HEAD), entry)]
+        writes += extra(new, rows) if extra else []
+        try:
+            await commit(application_name, writes)
+        except RowConflictError:
+            continue
+        return new
+    raise _busy(application_name)
+
+
+def decision_write(record: DecisionRecord) -> Write:
+    """The write of an immutable decision: a second one with the same key fails the transaction."""
+    key = f"decision:{record.request_id}:{record.decided_at}:{record.decision}:{record.actor}"
+    return Write(key, document_of(record))
+
+
+def _check(old: RequestState, new: RequestState) -> None:
+    if new not in TRANSITIONS[old] and new is not old:
+        raise AssertionError(f"{old} -> {new} is not a declared transition")
+
+
+def _busy(partition: str) -> TransientIntegrationError:
+    return TransientIntegrationError(
+        VendorCall("table storage", "transaction", 412), f"{partition} is written too often"
+    )

@@ -1,0 +1,58 @@
+"""Step rows: the progress of a run, and the memory that makes a repeated step free."""
+
+from dataclasses import dataclass
+
+from shared.models.records import RequestRecord, RequestState, StepRecord
+from shared.models.runs import Run
+from shared.register._table import Write, commit, document_of, read, read_many, scan
+from shared.register.requests import request_key
+
+_CONTROL = "control"
+_KILL_SWITCH = "kill-switch"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What an activity must know before its effect.
+
+    Attributes:
+        state: state of the request.
+        step: the step's row, when it ran before.
+        stopped: whether the kill switch is on.
+    """
+
+    state: RequestState | None
+    step: StepRecord | None
+    stopped: bool
+
+
+def step_key(run: Run, name: str) -> str:
+    """Row key of a step."""
+    kind = "undo-step" if run.undo else "step"
+    where = f"{run.branch}@{run.environment}" if run.environment else run.branch
+    return f"{kind}:{run.request_id}:{where}:{name}"
+
+
+async def standing(run: Run, name: str) -> Standing:
+    """Read request, step and kill switch."""
+    keys = [request_key(run.request_id), step_key(run, name)]
+    rows = await read_many(run.application, keys)
+    switch = await read(_CONTROL, _KILL_SWITCH)
+    request, step = rows.get(keys[0]), rows.get(keys[1])
+    return Standing(
+        state=RequestRecord.model_validate(request.document).state if request else None,
+        step=StepRecord.model_validate(step.document) if step else None,
+        stopped=bool(switch and switch.document.get("on")),
+    )
+
+
+async def write(run: Run, record: StepRecord) -> None:
+    """Write a step's row; the last writer of two runs of the same step wins, both tell the same."""
+    await commit(run.application, [Write(step_key(run, record.name), document_of(record), force=True)])
+
+
+async def of_request(application: str, request_id: str, *, undo: bool = False) -> list[StepRecord]:
+    """The steps of a request in the order they started."""
+    prefix = f"{'undo-step' if undo else 'step'}:{request_id}:"
+    rows = [StepRecord.model_validate(row.document) async for row in scan(application, prefix)]
+    return sorted(rows, key=lambda step: step.started_at)
