@@ -27,7 +27,7 @@ def part_of(path: Path) -> str:
         return "product"
     if steps[0] != "local":
         return steps[0]
-    return "/".join(steps[:3]) if steps[1] == "vendors" and len(steps) > 3 else "/".join(steps[:2])  # noqa: PLR2004
+    return "/".join(steps[:3]) if steps[1] == "vendors" and len(steps) > 3 else "/".join(steps[:2])
 
 
 def sizes() -> Counter[str]:

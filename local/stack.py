@@ -40,6 +40,14 @@ def app_settings(root: Path) -> dict[str, str]:
     return values
 
 
+def keep_caches_in(folder: Path) -> None:
+    """Let npm and uv use a cache in the checkout when the home directory cannot be written."""
+    home = Path(os.environ.get("HOME") or "/nonexistent")
+    if not os.access(home, os.W_OK):
+        os.environ.setdefault("npm_config_cache", str(folder / "npm"))
+        os.environ.setdefault("UV_CACHE_DIR", str(folder / "uv"))
+
+
 @dataclass
 class Stack:
     """One complete local run under one directory.
@@ -92,6 +100,7 @@ class Stack:
     def start_vendors(self) -> None:
         """Start Azurite and the stand-ins together and wait for both."""
         started = time.monotonic()
+        keep_caches_in(CHECKOUT / ".local" / "cache")
         self.vendors_port = free_port(self.vendors_port)
         service = azurite.Azurite(self.directory / "azurite", self.log("azurite"))
         self._launch(service.process())
@@ -233,18 +242,14 @@ class Stack:
     def product_environment(self) -> dict[str, str]:
         """Return what the app sees: its settings, and the variables that lead its calls to the stand-ins."""
         bundle = str(self.ca_bundle)
-        return (
-            self._plain_environment()
-            | app_settings(CHECKOUT)
-            | {
-                "HTTPS_PROXY": self.proxy_url,
-                "SSL_CERT_FILE": bundle,
-                "GIT_SSL_CAINFO": bundle,
-                "REQUESTS_CA_BUNDLE": bundle,
-                "IDENTITY_ENDPOINT": f"{self.proxy_url}/msi/token",
-            }
-            | self.host_environment
-        )
+        addresses = {
+            "HTTPS_PROXY": self.proxy_url,
+            "SSL_CERT_FILE": bundle,
+            "GIT_SSL_CAINFO": bundle,
+            "REQUESTS_CA_BUNDLE": bundle,
+            "IDENTITY_ENDPOINT": f"{self.proxy_url}/msi/token",
+        }
+        return self._plain_environment() | app_settings(CHECKOUT) | addresses | dict(self.host_environment)
 
     def _plain_environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}

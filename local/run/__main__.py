@@ -1,0 +1,116 @@
+"""`make run [NAME=payments-api]`: start everything, tell the story, stay up until Ctrl-C."""
+
+import argparse
+import os
+import platform
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import httpx
+
+from local.processes import LocalRunError, wait_until
+from local.run.check import lines
+from local.run.story import Story, StoryError
+from local.run.terminal import Terminal
+from local.stack import HOST_PORT, VENDORS_PORT, Stack, local_directory
+from local.versions import azurite_version, terraform_version
+
+
+def main() -> int:
+    """Run it; the code is 0 when the application runs, 1 when it does not."""
+    options = _options()
+    terminal = Terminal()
+    stack = Stack(local_directory(), host_port=HOST_PORT, vendors_port=VENDORS_PORT)
+    try:
+        with _stop_signals(), stack:
+            return _run(stack, terminal, options.name, once=options.once)
+    except LocalRunError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    except KeyboardInterrupt:
+        terminal.blank()
+        terminal.fact("stopped", f"state kept in {stack.directory}; `make run` carries on")
+        return 0
+
+
+def _run(stack: Stack, terminal: Terminal, name: str, *, once: bool) -> int:
+    _introduce(stack, terminal)
+    succeeded = _tell(stack, terminal, name)
+    if once or stack.ended():
+        return 0 if succeeded else 1
+    terminal.fact("running", "Ctrl-C stops it and keeps its state")
+    while not stack.ended():
+        time.sleep(0.3)
+    _report_end(stack, terminal)
+    return 1
+
+
+def _tell(stack: Stack, terminal: Terminal, name: str) -> bool:
+    story = Story(stack, terminal, name)
+    try:
+        succeeded = story.tell()
+    except (StoryError, httpx.HTTPError) as error:
+        # A host that was killed refuses the connection a moment before its end is seen.
+        if not wait_until(lambda: stack.ended() is not None, 1):
+            terminal.fact("FAILED", f"{type(error).__name__}: {error}" * bool(str(error)) or type(error).__name__)
+            return False
+        _report_end(stack, terminal)
+        return False
+    if succeeded:
+        for line in lines(stack, story.request):
+            terminal.fact("", line)
+    return succeeded
+
+
+def _report_end(stack: Stack, terminal: Terminal) -> None:
+    process = stack.ended()
+    if process is None:
+        return
+    code = process.return_code or 0
+    how = f"was killed (signal {-code})" if code < 0 else f"ended with code {code}, see {process.log}"
+    terminal.fact(process.name, f"{how}; state kept in {stack.directory}; `make run` carries on")
+
+
+def _introduce(stack: Stack, terminal: Terminal) -> None:
+    versions = f"python {platform.python_version()}, terraform {terraform_version()}, azurite {azurite_version()}"
+    terminal.fact("ready", f"{versions:<70} {terminal.elapsed:5.1f} s")
+    for name, wished, port in (("host", HOST_PORT, stack.host_port), ("vendors", VENDORS_PORT, stack.vendors_port)):
+        if wished != port:
+            terminal.fact("port", f"{wished} is in use by another program; {name} listens on {port} instead")
+    terminal.fact("REAL", "this app as deployed, Terraform, git, Rego, the generated service itself")
+    stand_in = f"https://localhost:{stack.vendors_port}"
+    terminal.fact("STAND-IN", f"Azure, Entra ID, GitHub        {stand_in}   journal: /_vendors/journal")
+    terminal.fact(
+        "host",
+        f"http://localhost:{stack.host_port}   pid {stack.host_pid}   "
+        "kill -9 it while you watch, then `make run`: it carries on",
+    )
+
+
+@contextmanager
+def _stop_signals() -> Iterator[None]:
+    """Let SIGTERM end the run as Ctrl-C does."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make run", description=__doc__)
+    parser.add_argument("--name", default="payments-api", help="name of the application to order")
+    parser.add_argument("--once", action="store_true", default=os.environ.get("RUN_ONCE") == "1")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,28 @@
+"""Commands with which a reader checks the result without trusting this program."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from local.stack import Stack
+
+
+def lines(stack: Stack, request: dict[str, Any]) -> Iterator[str]:
+    """Yield the block `check it yourself`, ready to be pasted into another terminal of this checkout."""
+    proxy, bundle = f"http://localhost:{stack.vendors_port}", _relative(stack.ca_bundle)
+    name = request["application"]
+    yield "check it yourself"
+    yield f"  export HTTPS_PROXY={proxy} SSL_CERT_FILE={bundle} CURL_CA_BUNDLE={bundle} GIT_SSL_CAINFO=$PWD/{bundle}"
+    links = request.get("links") or {}
+    if repository := links.get("repository"):
+        yield f"  git clone {repository}"
+    if application := links.get("application"):
+        yield f"  curl {application.rstrip('/')}/health"
+    yield f"  curl -k https://localhost:{stack.vendors_port}/_vendors/journal"
+    yield f"  make drift APP={name}"
+    yield f"  make undo REQUEST={request['id']}"
+
+
+def _relative(path: Path) -> str:
+    return os.path.relpath(path)

@@ -1,0 +1,243 @@
+"""The timed lines: preview, request, refused and granted approvals, the branches, the end."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from local.run import order, timeline
+from local.run.api import Answer, Persona
+from local.run.terminal import Terminal, short
+from local.stack import Stack, iter_journal
+
+PLANNED_OR_LATER = {"awaiting_approval", "provisioning", "succeeded", "degraded", "parked"}
+ENDED = {"succeeded", "degraded", "parked", "rejected", "expired", "cancelled", "undone"}
+EXISTS = "exists"
+STALE_DIGEST = "0" * 64
+PLAN_SECONDS = 180
+RUN_SECONDS = 600
+
+
+class StoryError(Exception):
+    """The app answered something else than the story promises; the text says what."""
+
+
+@dataclass
+class Story:
+    """One order, from the preview to the running service."""
+
+    stack: Stack
+    terminal: Terminal
+    name: str
+    body: dict[str, Any] = field(init=False)
+    requester: Persona = field(init=False)
+    approver: Persona = field(init=False)
+    request: dict[str, Any] = field(default_factory=dict, init=False)
+    journal_start: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        self.body = order.body(self.name)
+        self.requester = Persona(self.stack, "requester")
+        self.approver = Persona(self.stack, "approver")
+
+    def tell(self) -> bool:
+        """Tell it all; return whether the application runs."""
+        self.journal_start = self.last_entry()
+        self.terminal.restart_clock()
+        self.preview()
+        repeated = self.order()
+        before = timeline.parse(self.request.get("steps", []))
+        resumed = self.request["state"] not in ENDED and bool(before)
+        if resumed:
+            self.tell_resumed(before)
+        self.planned()
+        self.approve()
+        self.follow()
+        if resumed:
+            self.tell_asked_again(before)
+        return self.finish(repeated=repeated)
+
+    # -- before the plan ---------------------------------------------------------------------------------------------
+
+    def preview(self) -> None:
+        start = self.last_entry()
+        answer = self.requester.post("/requests/preview", self.body)
+        if not answer.ok:
+            self.terminal.event("preview", answer.status, short(answer.problem, 90))
+            return
+        changes, estimate = answer.body["changes"], answer.body["estimate"]
+        parts = [
+            f"{_count(changes)} to create",
+            f"{_amount(estimate)} {estimate.get('currency', '')}/month",
+            _counted(_approvers(answer.body["approvals"]), "approver"),
+            f"{self.mutations(start)} writes made",
+        ]
+        self.terminal.event("preview", answer.status, ", ".join(parts))
+
+    def order(self) -> bool:
+        """Send the request, the same again, and another body under the same key; return whether it existed before."""
+        key = order.idempotency_key(self.name)
+        answer = self._require(self.requester.post("/requests", self.body, Idempotency_Key=key), "the request")
+        number = str(answer.body["id"])
+        again = self.requester.post("/requests", self.body, Idempotency_Key=key)
+        other = self.requester.post("/requests", self.body | {"description": "Another one"}, Idempotency_Key=key)
+        repeated = answer.body.get("state") not in {"received", "planning"} or bool(self.read(number)["steps"])
+        words = (
+            f"{number}   same key again: {again.body.get('id', again.status)}   same key, other body: {other.status}"
+        )
+        self.read(number)
+        self.terminal.event("request as requester", answer.status, words + (f"   {EXISTS}" if repeated else ""))
+        return repeated
+
+    def planned(self) -> None:
+        known = bool(self.digest)
+        self.wait(lambda: self.request["state"] in PLANNED_OR_LATER | ENDED, PLAN_SECONDS, "planning")
+        if self.request["state"] == "parked" and not self.digest:
+            return
+        self.terminal.event("planned", "", f"plan {self.digest[:6]}" + (f"   {EXISTS}" if known else ""))
+
+    # -- the decision ------------------------------------------------------------------------------------------------
+
+    def approve(self) -> None:
+        decided = next((row for row in self.request.get("decisions", []) if row["decision"] == "approve"), None)
+        short_digest = self.digest[:6]
+        if decided or self.request["state"] != "awaiting_approval":
+            by = f"by {decided.get('actorName') or decided.get('actor')}   " if decided else ""
+            self.terminal.event(f"approve as approver, {short_digest}", "", f"{by}{EXISTS}" if decided else "not asked")
+            return
+        path = f"/requests/{self.request['id']}/approve"
+        refused = self.requester.post(path, {"planDigest": self.digest})
+        self.terminal.event("approve as requester", refused.status, short(refused.problem, 90))
+        stale = self.approver.post(path, {"planDigest": STALE_DIGEST})
+        self.terminal.event("approve as approver, old digest", stale.status, short(stale.problem, 90))
+        granted = self._require(self.approver.post(path, {"planDigest": self.digest}), "the approval")
+        self.terminal.event(f"approve as approver, {short_digest}", granted.status)
+
+    # -- the work ----------------------------------------------------------------------------------------------------
+
+    def follow(self) -> None:
+        """Show the branches as they end, until the request has ended."""
+        told: set[str] = set()
+        existed = self.request["state"] in ENDED
+
+        def advance() -> bool:
+            branches = timeline.by_branch(self.steps)
+            self.terminal.moving(self._under_way())
+            for name, steps in branches.items():
+                later = any(other.started > max(s.finished or 0 for s in steps) for other in self.steps)
+                done = all(step.finished for step in steps) and (later or self.request["state"] in ENDED)
+                if name in timeline.BRANCHES and name not in told and done:
+                    self._tell_branch(name, steps, existed=existed)
+                    told.add(name)
+            return self.request["state"] in ENDED
+
+        self.wait(advance, RUN_SECONDS, "running")
+
+    def _tell_branch(self, name: str, steps: list[timeline.Step], *, existed: bool) -> None:
+        failed = next((step for step in steps if step.state == "failed"), None)
+        environments = ", ".join(dict.fromkeys(step.environment for step in steps if step.environment))
+        details = [step.detail for step in steps if step.detail]
+        text = f"{environments}: " * bool(environments) + ", ".join(dict.fromkeys(details))
+        if failed:
+            self.terminal.branch(name, short(f"{failed.name}: {failed.problem}", 200), "failed", timeline.wall(steps))
+        else:
+            state = EXISTS if existed else "done"
+            self.terminal.branch(name, text or f"{len(steps)} steps", state, None if existed else timeline.wall(steps))
+
+    def _under_way(self) -> str:
+        running = [step for step in self.steps if step.state in {"running", "retrying"}]
+        words = (f"{step.name} {step.environment}".strip() for step in running)
+        return f"{self.request.get('percent', 0)} %  " + ", ".join(words)
+
+    # -- the end -----------------------------------------------------------------------------------------------------
+
+    def finish(self, *, repeated: bool) -> bool:
+        state, problem = self.request["state"], self.request.get("problem") or {}
+        result = self.request.get("result") or {}
+        if state not in {"succeeded", "degraded"}:
+            text = problem.get("detail") or problem.get("title") or "no problem was written"
+            self.terminal.event(state.upper(), "", f"{problem.get('step') or ''} {text}".strip())
+            self.terminal.fact("", f"next: {', '.join(self.request.get('allowedActions', [])) or 'nothing is allowed'}")
+            return False
+        counts = ", ".join(f"{result.get(name, '?')} {name}" for name in ("planned", "made", "unplanned"))
+        if repeated:
+            calls = self.mutations(self.journal_start)
+            counts += f"   {EXISTS}, {_counted(calls, 'mutating call')}"
+        path, _ = timeline.critical_path(self.steps)
+        times = f"wall {timeline.wall(self.steps):.1f} s, critical path {path:.1f} s"
+        self.terminal.event(state.upper(), "", f"{counts}   {times}")
+        return True
+
+    def tell_resumed(self, before: list[timeline.Step]) -> None:
+        kept = [step for step in before if step.state == "done"]
+        open_steps = [step.name for step in before if step.state != "done"]
+        status = self.stack.host_status().get("resumed") or {}
+        counts = ", ".join(f"{value} {name}" for name, value in status.items() if value) or "nothing to resume"
+        self.terminal.event("resumed", "", counts)
+        self.terminal.event(
+            "kept", "", f"{_counted(len(kept), 'finished step')}   open: {', '.join(open_steps) or 'none'}"
+        )
+
+    def tell_asked_again(self, before: list[timeline.Step]) -> None:
+        attempts = {step.key: step.attempts for step in before}
+        again = [step.name for step in self.steps if step.attempts > attempts.get(step.key, step.attempts)]
+        self.terminal.event("asked again", "", ", ".join(again) or "nothing")
+
+    # -- reading -----------------------------------------------------------------------------------------------------
+
+    @property
+    def steps(self) -> list[timeline.Step]:
+        return timeline.parse(self.request.get("steps", []))
+
+    @property
+    def digest(self) -> str:
+        return str((self.request.get("plan") or {}).get("digest", ""))
+
+    def read(self, number: str) -> dict[str, Any]:
+        self.request = self._require(self.requester.get(f"/requests/{number}"), "the request's state").body
+        return self.request
+
+    def wait(self, condition: Callable[[], bool], seconds: float, what: str) -> None:
+        """Read the request until the condition holds.
+
+        Raises:
+            StoryError: the host ended, or it took too long.
+        """
+        deadline = time.monotonic() + seconds
+        while not condition():
+            ended = self.stack.ended()
+            if ended:
+                raise StoryError(f"{ended.name} ended while the request was {what}")
+            if time.monotonic() > deadline:
+                raise StoryError(f"still {self.request['state']} after {seconds:.0f} s of {what}")
+            self.terminal.moving(self._under_way() if self.steps else what)
+            time.sleep(0.1)
+            self.read(str(self.request["id"]))
+
+    def last_entry(self) -> int:
+        return int(self.stack.vendors_admin("GET", "health").json()["journal"])
+
+    def mutations(self, since: int) -> int:
+        """Count the calls since an entry of the journal that changed something at a vendor."""
+        return sum(1 for _ in iter_journal(self.stack.journal(since)))
+
+    def _require(self, answer: Answer, what: str) -> Answer:
+        if not answer.ok:
+            raise StoryError(f"{what} was answered with {answer.status}: {answer.problem}")
+        return answer
+
+
+def _count(changes: Any) -> int:
+    return sum(changes.values()) if isinstance(changes, dict) else len(changes)
+
+
+def _amount(estimate: dict[str, Any]) -> str:
+    return f"{float(estimate['monthly']):.0f}"
+
+
+def _approvers(approvals: list[dict[str, Any]]) -> int:
+    return sum(int(rule.get("count") or rule.get("needed") or 1) for rule in approvals)
+
+
+def _counted(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"

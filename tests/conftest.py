@@ -1,0 +1,52 @@
+"""Shared by all tests: processes for integration and end-to-end tests, no network for unit tests."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import pytest_socket
+
+from local.stack import Stack
+
+ROOT = Path(__file__).resolve().parent.parent
+WITHOUT_NETWORK = (ROOT / "tests" / "unit", ROOT / "tests" / "structure")
+
+type StackFactory = Callable[..., Stack]
+
+
+@pytest.fixture(autouse=True)
+def _no_network_in_unit_tests(request: pytest.FixtureRequest) -> Iterator[None]:
+    if not any(request.path.is_relative_to(folder) for folder in WITHOUT_NETWORK):
+        yield
+        return
+    # Event loops wake themselves through a pair of Unix sockets.
+    pytest_socket.disable_socket(allow_unix_socket=True)
+    yield
+    pytest_socket.enable_socket()
+
+
+@pytest.fixture(scope="session")
+def shared_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """One local run for the whole session, on free ports, with state under pytest's own folder."""
+    with Stack(tmp_path_factory.mktemp("stack")) as stack:
+        yield stack
+
+
+@pytest.fixture
+def stack(shared_stack: Stack) -> Iterator[Stack]:
+    """The session's local run; faults and latency of the test before are gone."""
+    assert shared_stack.ended() is None, "a process of the shared local run has ended"
+    yield shared_stack
+    shared_stack.vendors_admin("DELETE", "faults")
+
+
+@pytest.fixture
+def fresh_stack(tmp_path: Path) -> Iterator[StackFactory]:
+    """Make local runs of this test's own, for tests that kill processes or need an empty estate."""
+    with ExitStack() as running:
+
+        def make(name: str = "stack", **settings: object) -> Stack:
+            return running.enter_context(Stack(tmp_path / name, **settings))  # type: ignore[arg-type]
+
+        yield make

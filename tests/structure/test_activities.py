@@ -1,0 +1,33 @@
+import ast
+from collections.abc import Iterator
+
+from tests.structure.product import decorators, functions, modules, relative
+
+VERBS = ("ensure_", "open_", "set_", "remove_", "read_", "list_", "send_")
+HEAVY = (
+    "openai", "azure.identity", "azure.mgmt", "azure.storage.blob", "azure.data.tables", "azure.keyvault.secrets",
+    "copier", "regorus", "gordon_to_regorus",
+)  # fmt: skip
+
+
+def _activities() -> Iterator[tuple[str, ast.AsyncFunctionDef | ast.FunctionDef]]:
+    for path in modules("activities"):
+        for function in functions(path):
+            if "activity" in decorators(function):
+                yield f"{relative(path)}:{function.name}", function
+
+
+def test_there_are_activities() -> None:
+    assert len(list(_activities())) > 5
+
+
+def test_every_activity_says_why_it_may_run_twice() -> None:
+    assert not [name for name, function in _activities() if "Idempotency:" not in (ast.get_docstring(function) or "")]
+
+
+def test_every_activity_is_async_so_that_it_cannot_starve_the_others() -> None:
+    assert not [name for name, function in _activities() if not isinstance(function, ast.AsyncFunctionDef)]
+
+
+def test_loading_the_app_loads_no_heavy_sdk(loaded_app: dict[str, list[str]]) -> None:
+    assert not [name for name in HEAVY if name in loaded_app["modules"]]
