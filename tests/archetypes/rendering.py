@@ -1,4 +1,4 @@
-"""Render the archetype's repository as the product does: the shared layer, then the archetype's own."""
+"""Render a repository as the product does: the shared layer, then the archetype's own, with the same answers."""
 
 import itertools
 from pathlib import Path
@@ -6,10 +6,10 @@ from typing import Any
 
 import copier
 
-ARCHETYPES = Path(__file__).resolve().parents[2] / "archetypes"
-LAYERS = (ARCHETYPES / "_common" / "skeleton", ARCHETYPES / "api" / "skeleton")
+ROOT = Path(__file__).resolve().parents[2]
+ARCHETYPES = ROOT / "archetypes"
 HOSTILE = '${file("/etc/passwd")} [[ 7*7 ]] ${{ github.token }} {{ .Values }} <!everyone>\nsecond line'
-PARAMETERS = list(itertools.product(("postgres", "none"), (True, False)))
+COMBINATIONS = list(itertools.product(("postgres", "none"), (True, False)))
 
 
 def answers(**changed: Any) -> dict[str, Any]:
@@ -36,6 +36,12 @@ def answers(**changed: Any) -> dict[str, Any]:
 
 def render(target: Path, **changed: Any) -> Path:
     """Render into `target` and return it."""
-    for layer in LAYERS:
-        copier.run_copy(str(layer), target, data=answers(**changed), defaults=True, overwrite=True, quiet=True)
+    for layer in ("_common", "api"):
+        template = str(ARCHETYPES / layer / "skeleton")
+        copier.run_copy(template, target, data=answers(**changed), defaults=True, overwrite=True, quiet=True)
     return target
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return every file by its path."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
