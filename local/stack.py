@@ -11,7 +11,7 @@ import ssl
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -149,6 +149,14 @@ class Stack:
         self._processes["vendors"].require_ready(self._ready_file("vendors").exists, 30)
         self._remember()
 
+    def attach(self) -> bool:
+        """Use the run that another process keeps up in this directory; return whether there is one."""
+        known = self._known()
+        if not all(pid and started_at(pid) == since for pid, since in known.get("processes", {"": (0, "")}).values()):
+            return False
+        self.host_port, self.vendors_port = known["ports"]
+        return True
+
     def ended(self) -> Process | None:
         """Return the first process that ended by itself, if any."""
         return next((process for process in self._processes.values() if not process.alive), None)
@@ -283,19 +291,38 @@ class Stack:
         self._lock = lock
 
     def _remember(self) -> None:
-        known = {name: [p.pid, started_at(p.pid)] for name, p in self._processes.items() if p.alive}
-        self._processes_file.write_text(json.dumps(known))
+        alive = {name: [p.pid, started_at(p.pid)] for name, p in self._processes.items() if p.alive}
+        document = {"processes": alive, "ports": [self.host_port, self.vendors_port]}
+        self._processes_file.write_text(json.dumps(document))
+
+    def _known(self) -> dict[str, Any]:
+        """Return what the run that has or had this directory wrote about its processes."""
+        try:
+            document: dict[str, Any] = json.loads(self._processes_file.read_text())
+        except (FileNotFoundError, ValueError):
+            return {}
+        return document
 
     def _end_leftovers(self) -> None:
         """End the processes of a run that was killed itself: they would hold the ports and the state."""
-        with suppress(FileNotFoundError, ValueError):
-            known = json.loads(self._processes_file.read_text())
-            for name in _ORDER_OF_END:
-                pid, since = known.get(name, (0, ""))
-                if pid and since and started_at(pid) == since:
-                    end_group(pid, 10, force=name != "azurite")
+        known = self._known().get("processes", {})
+        for name in _ORDER_OF_END:
+            pid, since = known.get(name, (0, ""))
+            if pid and since and started_at(pid) == since:
+                end_group(pid, 10, force=name != "azurite")
 
 
 def iter_journal(entries: list[dict[str, Any]], *, mutating: bool = True) -> Iterator[dict[str, Any]]:
     """Yield the journal's entries that changed something at a vendor (or those that did not)."""
     return (entry for entry in entries if bool(entry["mutating"]) is mutating)
+
+
+@contextmanager
+def running_stack() -> Iterator[Stack]:
+    """Give the run that is up in the local directory, or start one for the time of a command."""
+    stack = Stack(local_directory(), host_port=HOST_PORT, vendors_port=VENDORS_PORT)
+    if stack.attach():
+        yield stack
+        return
+    with stack:
+        yield stack

@@ -13,7 +13,7 @@ HEAVY = (
 def _activities() -> Iterator[tuple[str, ast.AsyncFunctionDef | ast.FunctionDef]]:
     for path in modules("activities"):
         for function in functions(path):
-            if "activity" in decorators(function):
+            if decorators(function) & {"activity", "look"}:
                 yield f"{relative(path)}:{function.name}", function
 
 
