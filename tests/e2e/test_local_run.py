@@ -89,6 +89,9 @@ def test_the_processes_of_a_run_that_was_killed_itself_are_ended_first(tmp_path:
     with Stack(tmp_path / "run", root=small_app) as stack:
         assert wait_until(lambda: not any(_alive(pid) for pid in pids), 10)
         assert stack.api.get("/api/hello").text == "hello"
+    for process in orphaned._processes.values():
+        assert process.child is not None
+        process.child.wait(5)
 
 
 def test_an_app_that_cannot_be_loaded_is_reported_with_the_end_of_the_log(tmp_path: Path, small_app: Path) -> None:
