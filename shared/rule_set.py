@@ -108,7 +108,7 @@ def _read(directory: Path, stamps: tuple[Stamp, ...]) -> RuleSet:
     contents = {Path(entry[0]).relative_to(directory).as_posix(): Path(entry[0]).read_bytes() for entry in stamps}
     try:
         policies = tuple((name, text.decode()) for name, text in contents.items() if name.endswith(".rego"))
-        config = contents.get("rego/config.json", b"").decode()
+        config = contents.get("rego/config.json", b"{}").decode()
         json.loads(config)
     except ValueError as error:
         raise ConfigurationError(str(directory), "the rules are not UTF-8, or config.json is not JSON") from error

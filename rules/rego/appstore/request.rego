@@ -164,6 +164,7 @@ retention_suffices(days, minimum) if {
 
 warn contains common.finding("REQ-013", "info", message, "/criticality") if {
 	text("criticality") == "high"
+	environments_in_order
 	not "prod" in environments
 	message := "The stronger backups of criticality high begin with the environment prod, which is not requested."
 }

@@ -1,0 +1,109 @@
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from shared.errors import ConfigurationError, RequestRejectedError
+from shared.landing_zones import FILE, find, landing_zones
+
+SUBSCRIPTION = "20000000-0000-0000-0000-000000000001"
+GROUP = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-platform-dev/providers"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    copy = tmp_path / "landing_zones.yaml"
+    copy.write_bytes(FILE.read_bytes())
+    return copy
+
+
+def change(path: Path, old: str, new: str) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
+def test_dev_in_westeurope() -> None:
+    zone = find("dev", "westeurope", "internal")
+    assert zone.subscription_id == SUBSCRIPTION
+    assert zone.tenant_id == "11111111-1111-1111-1111-111111111111"
+    assert zone.cluster_id == f"{GROUP}/Microsoft.ContainerService/managedClusters/aks-dev-weu"
+    assert zone.log_workspace_id == f"{GROUP}/Microsoft.OperationalInsights/workspaces/log-dev-weu"
+    assert (zone.registry, zone.dns_zone) == ("crcontosodev.azurecr.io", "dev.apps.contoso.com")
+    assert (zone.dns_resource_group, zone.ingress_host) == ("rg-platform-dns", "ingress.aks-dev-weu.contoso.com")
+    assert (zone.team_role, zone.purge_protection) == ("Contributor", False)
+
+
+def test_prod_protects_and_lives_in_its_own_subscription() -> None:
+    zone = find("prod", "westeurope", "restricted")
+    assert zone.subscription_id == "20000000-0000-0000-0000-000000000002"
+    assert (zone.team_role, zone.purge_protection) == ("Reader", True)
+
+
+@pytest.mark.parametrize(
+    ("environment", "region", "classification"),
+    [
+        ("prod", "northeurope", "public"),
+        ("dev", "northeurope", "confidential"),
+        ("dev", "eastus", "public"),
+        ("test", "westeurope", "public"),
+        ("dev", "westeurope", "secret"),
+    ],
+)
+def test_no_row_is_a_rejection_that_names_it(environment: str, region: str, classification: str) -> None:
+    with pytest.raises(RequestRejectedError) as caught:
+        find(environment, region, classification)
+    assert (caught.value.status, caught.value.code, caught.value.pointer) == (422, "no-landing-zone", "/region")
+    assert all(part in caught.value.detail for part in (environment, region, classification))
+
+
+def test_a_landing_zone_does_not_change() -> None:
+    with pytest.raises(ValidationError):
+        find("dev", "westeurope", "public").team_role = "Owner"  # type: ignore[assignment]
+
+
+def test_a_changed_file_counts_at_once(path: Path) -> None:
+    assert find("dev", "westeurope", "public", path).registry == "crcontosodev.azurecr.io"
+    change(path, "crcontosodev", "crcontosonew")
+    assert find("dev", "westeurope", "public", path).registry == "crcontosonew.azurecr.io"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        (SUBSCRIPTION, "20000000-1", "pattern"),
+        ("environment: dev", "environment: test", "environment"),
+        ("[public, internal, confidential, restricted]", "[secret]", "classifications"),
+        ("[public, internal, confidential, restricted]", "[]", "classifications"),
+        ("managedClusters/aks-dev-weu", "managedClusters/aks-dev", "different clusters"),
+        (
+            "Microsoft.OperationalInsights/workspaces",
+            "Microsoft.Insights/components",
+            "log_workspace_id|logWorkspaceId",
+        ),
+        ("crcontosodev.azurecr.io", "https://crcontosodev.azurecr.io", "registry"),
+        ("dns_zone: dev.apps.contoso.com", "dns_zone: dev", "dns_zone|dnsZone"),
+        ("team_role: Contributor", "team_role: Owner", "team_role|teamRole"),
+        ("database_sku: B_Standard_B1ms", "database: B", "database"),
+        ("environment: qa", "environment: dev", "two rows fit the same application: dev, westeurope"),
+        ("landing_zones:", "zones:", "not a list of landing zones"),
+        ("tenant_id:", "tenant:", "not a list of landing zones"),
+        ("tenant_id:", "[", "not a list of landing zones"),
+    ],
+)
+def test_a_wrong_file_is_named(path: Path, old: str, new: str, named: str) -> None:
+    change(path, old, new)
+    with pytest.raises(ConfigurationError, match=named):
+        landing_zones(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"text", b"tenant_id: x\nlanding_zones: [1]\n", b"\xff"])
+def test_what_is_no_document_is_named(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    with pytest.raises(ConfigurationError, match=r"landing_zones\.yaml"):
+        landing_zones(path)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"nothing\.yaml"):
+        landing_zones(tmp_path / "nothing.yaml")
