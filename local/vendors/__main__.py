@@ -13,7 +13,7 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
-from .kernel import Kernel, Vendor
+from .kernel import Kernel, PortTakenError, Vendor
 
 # The stand-ins in the order of their start. A new one is a package next to these, with `build(kernel) -> Vendor`.
 STAND_INS = ("entra", "storage", "key_vault", "arm", "github", "kubernetes", "registry")
@@ -32,8 +32,8 @@ def main() -> int:
             return _refuse(f"stand-ins already run on {options.data}: stop them or choose another --data")
         try:
             asyncio.run(_serve(options))
-        except OSError as error:
-            return _refuse(f"cannot listen on 127.0.0.1:{options.port}: {error.strerror}")
+        except PortTakenError as error:
+            return _refuse(str(error))
     return 0
 
 
@@ -43,9 +43,9 @@ async def _serve(options: argparse.Namespace) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await kernel.start(_stand_ins(kernel))
-    _say_ready(kernel, options.ready_file)
     try:
+        await kernel.start(_stand_ins(kernel))
+        _say_ready(kernel, options.ready_file)
         await stop.wait()
     finally:
         await kernel.stop()

@@ -17,6 +17,10 @@ HEADER_LIMIT = 16 * 1024
 log = logging.getLogger("local.vendors.listener")
 
 
+class PortTakenError(Exception):
+    """Another program has the port."""
+
+
 class Listener:
     """Accepts connections on 127.0.0.1 and hands them, decrypted, to an aiohttp server."""
 
@@ -27,9 +31,12 @@ class Listener:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def bind(self, port: int) -> int:
-        """Take the port (0: a free one) and return it."""
+        """Take the port (0: a free one) and return it. Raises PortTakenError."""
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._socket.bind(("127.0.0.1", port))
+        try:
+            self._socket.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise PortTakenError(f"cannot listen on 127.0.0.1:{port}: {error.strerror}") from error
         self._socket.setblocking(False)
         bound: int = self._socket.getsockname()[1]
         return bound

@@ -1,0 +1,135 @@
+"""Blob and table storage: every call goes to Azurite, under the account's own host name.
+
+Azurite takes the account from the Host header, checks shared keys and SAS itself, and (`--oauth basic`) the issuer,
+audience and times of an Entra ID token; the token's signature is checked here.
+"""
+
+from html import escape
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+from yarl import URL
+
+from local.vendors.kernel import Kernel, Vendor
+
+BUFFERED = 4 * 1024 * 1024
+SERVICES = {"blob": "azurite-blob", "table": "azurite-table"}
+# Of one connection only; both sides of the forwarding set their own.
+HOP_BY_HOP = frozenset(
+    {"connection", "keep-alive", "proxy-connection", "transfer-encoding", "te", "trailer", "upgrade", "content-length"}
+)
+
+
+class Forwarder:
+    """Streams requests to Azurite and its answers back."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._session: aiohttp.ClientSession | None = None
+
+    async def start(self) -> None:
+        connector = aiohttp.TCPConnector(ssl=self._kernel.authority.client_context(), limit=0)
+        self._session = aiohttp.ClientSession(
+            connector=connector, auto_decompress=False, timeout=aiohttp.ClientTimeout(sock_connect=5, sock_read=120)
+        )
+
+    async def stop(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def forward(self, request: web.Request) -> web.StreamResponse:
+        """Answer with what Azurite says; 503 in the vendor's shape when it does not answer."""
+        if (refusal := self._check_token(request)) is not None:
+            return refusal
+        service = request.host.split(".")[1]
+        upstream = self._kernel.upstreams.get(SERVICES[service])
+        if self._session is None or upstream is None:
+            return _error(503, "ServerBusy", "The storage emulator is not part of this run.")
+        url = URL(upstream + request.raw_path, encoded=True)
+        try:
+            async with self._session.request(
+                request.method,
+                url,
+                headers=_headers(request.headers) + _length(request),
+                data=await _body(request),
+                allow_redirects=False,
+                skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
+            ) as answer:
+                return await _relay(request, answer)
+        except aiohttp.ClientConnectionError as error:
+            return _error(503, "ServerBusy", f"The storage emulator does not answer: {error}")
+
+    def _check_token(self, request: web.Request) -> web.Response | None:
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer":
+            return None
+        try:
+            self._kernel.vendor("entra").verify(token)
+        except ValueError as error:
+            return _error(401, "InvalidAuthenticationInfo", f"Server failed to authenticate the request: {error}")
+        return None
+
+
+def build(kernel: Kernel) -> Vendor:
+    """The storage hosts of every account."""
+    forwarder = Forwarder(kernel)
+    return Vendor(
+        name="storage",
+        hosts=tuple(f"*.{service}.core.windows.net" for service in SERVICES),
+        routes=[web.route("*", "/{path:.*}", forwarder.forward)],
+        start=forwarder.start,
+        stop=forwarder.stop,
+    )
+
+
+def _headers(headers: Any) -> list[tuple[str, str]]:
+    return [(name, value) for name, value in headers.items() if name.lower() not in HOP_BY_HOP]
+
+
+def _length(request: web.Request) -> list[tuple[str, str]]:
+    # Part of the text that a shared key signs: a chunked upload would be refused.
+    return [] if request.content_length is None else [("Content-Length", str(request.content_length))]
+
+
+async def _body(request: web.Request) -> Any:
+    if not request.body_exists:
+        return b"" if request.method in {"PUT", "POST", "PATCH", "MERGE"} else None
+    if request.content_length is not None and request.content_length <= BUFFERED:
+        return await request.read()
+    return request.content
+
+
+async def _relay(request: web.Request, answer: aiohttp.ClientResponse) -> web.StreamResponse:
+    """Small answers whole, so that a fault can still replace or drop them; large ones as a stream."""
+    headers = _headers(answer.headers)
+    # A HEAD answer tells the length of what it does not send.
+    length = answer.headers.get("Content-Length")
+    if request.method == "HEAD" and length is not None:
+        headers.append(("Content-Length", length))
+    if request.method == "HEAD" or (length is not None and int(length) <= BUFFERED):
+        return _with(web.Response(status=answer.status, reason=answer.reason, body=await answer.read()), headers)
+    response = _with(web.StreamResponse(status=answer.status, reason=answer.reason), headers)
+    if length is not None:
+        response.content_length = int(length)
+    await response.prepare(request)
+    async for chunk in answer.content.iter_chunked(256 * 1024):
+        await response.write(chunk)
+    await response.write_eof()
+    return response
+
+
+def _with[Answer: web.StreamResponse](response: Answer, headers: list[tuple[str, str]]) -> Answer:
+    response.headers.popall("Content-Type", None)
+    for name, value in headers:
+        response.headers.add(name, value)
+    return response
+
+
+def _error(status: int, code: str, message: str) -> web.Response:
+    text = (
+        f'<?xml version="1.0" encoding="utf-8"?><Error><Code>{code}</Code><Message>{escape(message)}</Message></Error>'
+    )
+    response = web.Response(status=status, text=text, content_type="application/xml")
+    response.headers["x-ms-error-code"] = code
+    return response
