@@ -89,4 +89,4 @@ class Admin:
         try:
             await self._services.run(function, "This function was programmatically called via the host APIs.", value)
         except (FunctionError, WorkerLostError) as error:
-            _log.error("Functions.%s failed: %s", function.name, error)  # noqa: TRY400 - the worker's text says it
+            _log.error("Functions.%s failed: %s", function.name, error)

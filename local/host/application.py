@@ -137,8 +137,7 @@ async def serve(options: Options) -> None:
         await stopping.wait()
         _log.info("Stopping: no new work, %g s for what runs.", options.grace)
         await public.close_port()
-        await listeners.stop()
-        await durable.engine.stop(options.grace)
+        await asyncio.gather(listeners.stop(options.grace), durable.engine.stop(options.grace))
         await worker.drain(options.grace)
 
 

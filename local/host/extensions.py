@@ -1,5 +1,6 @@
 """The seam for trigger types: one module per extension, listed in `local.host.application`."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
@@ -12,7 +13,8 @@ from local.host.functions import Function
 from local.host.invoker import Call, Invoker, Result
 from local.host.settings import HostSettings
 
-type Listener = Callable[[], Awaitable[None]]
+type Listener = Callable[[asyncio.Event], Awaitable[None]]
+"""Runs until the host stops; the event is set when it should end."""
 
 
 @dataclass(frozen=True)

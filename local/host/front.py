@@ -82,10 +82,10 @@ class Front:
             trace = request.headers.get("traceparent", "")
             result = await self._services.invoker.invoke(Call(function, reason, inputs, trace=trace))
         except FunctionError as error:
-            _log.error("Functions.%s failed: %s\n%s", function.name, error.message, error.stack)  # noqa: TRY400
+            _log.error("Functions.%s failed: %s\n%s", function.name, error.message, error.stack)
             return web.Response(status=500)
         except WorkerLostError as error:
-            _log.error("Functions.%s was lost: %s", function.name, error)  # noqa: TRY400 - the sentence says it
+            _log.error("Functions.%s was lost: %s", function.name, error)
             return web.Response(status=502)
         return _from_worker(_http_output(function, result))
 

@@ -126,7 +126,7 @@ class WorkerProcess:
             try:
                 reader, _ = await self._launch()
             except HostError as error:
-                _log.error("The worker did not restart, trying again: %s", error)  # noqa: TRY400 - the sentence says it
+                _log.error("The worker did not restart, trying again: %s", error)
                 await self._reap()
                 delay = min(delay * 2, _LONGEST_BACK_OFF)
             else:

@@ -23,6 +23,7 @@ class Listeners:
     def __init__(self, first_back_off: float = 1.0, longest_back_off: float = 60.0) -> None:
         self._first, self._longest = first_back_off, longest_back_off
         self._tasks: list[asyncio.Task[None]] = []
+        self._stopping = asyncio.Event()
         self.states: dict[str, ListenerState] = {}
 
     def start(self, listeners: Mapping[str, Listener]) -> None:
@@ -32,23 +33,28 @@ class Listeners:
 
     async def _supervise(self, name: str, listener: Listener, state: ListenerState) -> None:
         delay = self._first
-        while True:
+        while not self._stopping.is_set():
             begun = asyncio.get_running_loop().time()
             try:
-                await listener()
+                await listener(self._stopping)
                 state.error = "it ended by itself"
-            except Exception as error:
-                # Whatever a listener dies of, the others and the host go on.
+            except Exception as error:  # noqa: BLE001 - whatever it dies of, the host goes on
                 state.error = f"{type(error).__name__}: {error}"
                 _log.exception("The listener of %s died; it is restarted in %g s.", name, delay)
             if asyncio.get_running_loop().time() - begun > self._longest:
                 delay = self._first
+            if self._stopping.is_set():
+                return
             state.state, state.restarts = "restarting", state.restarts + 1
             await asyncio.sleep(delay)
             delay = min(delay * 2, self._longest)
             state.state = "running"
 
-    async def stop(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+    async def stop(self, grace: float) -> None:
+        """End all listeners; what they run may finish within `grace` seconds."""
+        self._stopping.set()
+        if self._tasks:
+            _, unfinished = await asyncio.wait(self._tasks, timeout=grace)
+            for task in unfinished:
+                task.cancel()
+            await asyncio.gather(*unfinished, return_exceptions=True)

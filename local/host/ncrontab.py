@@ -1,5 +1,6 @@
 """Timer schedules: NCRONTAB expressions with 6 or 5 fields, and constant intervals (TimerSchedule.cs)."""
 
+import calendar
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -8,15 +9,15 @@ from typing import Protocol
 from local.host.errors import HostError
 from local.host.settings import seconds
 
-_MONTHS = {name: number for number, name in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), 1)}
-_DAYS = {name: number for number, name in enumerate("sun mon tue wed thu fri sat".split())}
+_MONTHS = {name.lower(): number for number, name in enumerate(calendar.month_abbr) if name}
+_DAYS = {"sun": 0, "mon": 1, "tue": 2, "wed": 3, "thu": 4, "fri": 5, "sat": 6}
 _FIELDS: tuple[tuple[int, int, Mapping[str, int]], ...] = (
     (0, 59, {}),
     (0, 59, {}),
     (0, 23, {}),
     (1, 31, {}),
     (1, 12, _MONTHS),
-    (0, 6, _DAYS),
+    (0, 7, _DAYS),
 )
 _HORIZON = timedelta(days=366 * 8)  # the longest gap: 29 February around a century
 
@@ -94,7 +95,8 @@ def parse(text: str) -> Schedule:
         values = [_field(part, *limits) for part, limits in zip(parts, _FIELDS, strict=True)]
     except ValueError as error:
         raise HostError(f"The timer schedule '{text}' is invalid: {error}.") from None
-    return Cron(*values)
+    *others, weekday = values
+    return Cron(*others, frozenset(day % 7 for day in weekday))  # 0 and 7 are both Sunday
 
 
 def _field(text: str, low: int, high: int, names: Mapping[str, int]) -> frozenset[int]:
@@ -108,14 +110,9 @@ def _field(text: str, low: int, high: int, names: Mapping[str, int]) -> frozense
         else:
             first = _number(span, names)
             last = high if step else first
-        if names is _DAYS:
-            values.update(day % 7 for day in range(first, last + 1, int(step or 1)))
-            last = min(last, 6) if first <= 6 else first - 7
-            first = min(first, last)
         if not low <= first <= last <= high:
             raise ValueError(f"'{part}' is not within {low}-{high}")
-        if names is not _DAYS:
-            values.update(range(first, last + 1, int(step or 1)))
+        values.update(range(first, last + 1, int(step or 1)))
     return frozenset(values)
 
 

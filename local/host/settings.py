@@ -23,10 +23,10 @@ _KNOWN = {
     "extensions": "http durableTask queues eventHubs serviceBus blobs cosmosDB sendGrid signalR kafka eventGrid",
     "extensions.http": "routePrefix maxConcurrentRequests maxOutstandingRequests dynamicThrottlesEnabled hsts "
     "customHeaders",
-    "extensions.durableTask": "hubName defaultVersion maxConcurrentActivityFunctions maxConcurrentOrchestratorFunctions "
-    "maxConcurrentEntityFunctions storageProvider tracing notifications storeInputsInOrchestrationHistory "
-    "extendedSessionsEnabled extendedSessionIdleTimeoutInSeconds httpSettings useGracefulShutdown "
-    "maxEntityOperationBatchSize grpcEnabled",
+    "extensions.durableTask": "hubName defaultVersion maxConcurrentActivityFunctions storageProvider tracing "
+    "maxConcurrentOrchestratorFunctions maxConcurrentEntityFunctions notifications httpSettings grpcEnabled "
+    "storeInputsInOrchestrationHistory extendedSessionsEnabled extendedSessionIdleTimeoutInSeconds "
+    "useGracefulShutdown maxEntityOperationBatchSize",
 }
 _REFUSED = ("versionMatchStrategy", "versionFailureStrategy", "overridableExistingInstanceStates")
 

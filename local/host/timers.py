@@ -1,6 +1,7 @@
 """Timer triggers: persisted schedule, past-due run after a restart, one run at a time (TimerListener.cs)."""
 
 import asyncio
+import contextlib
 import json
 import logging
 import time
@@ -94,18 +95,22 @@ class _Timer:
         if self._store is not None:
             self._store.save_timer(self.function.name, self._last, following)
 
-    async def listen(self) -> None:
+    async def listen(self, stopping: asyncio.Event) -> None:
         now = time.time()
         following = self._first(now)
         past_due = following < now
         self._save(following)
         if past_due or self.function.trigger.get("runOnStartup"):
             following = await self._run(following, past_due=past_due)
-        while True:
+        while not stopping.is_set():
+            pause = following - time.time()
+            if pause <= 0:
+                following = await self._run(following, past_due=False)
+                continue
             # In slices: a suspended machine or a corrected clock must not delay the run.
-            while (pause := following - time.time()) > 0:
-                await asyncio.sleep(min(pause, 60.0))
-            following = await self._run(following, past_due=False)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(pause, 60.0)):
+                    await stopping.wait()
 
     async def _run(self, due: float, *, past_due: bool) -> float:
         status = None
@@ -118,7 +123,7 @@ class _Timer:
             await self._services.run(self.function, reason, _info(status, past_due=past_due))
         except (FunctionError, WorkerLostError) as error:
             # A failure never stops a schedule.
-            _log.error("Timer %s failed: %s", self.function.name, error)  # noqa: TRY400 - the worker's text says it
+            _log.error("Timer %s failed: %s", self.function.name, error)
         self._last = begun
         following = self._following(max(begun, due))
         self._save(following)

@@ -58,10 +58,10 @@ class RpcHttpCookie(Message):
 
 
 _PLAIN = (
-    "WorkerInitResponse WorkerMetadata RpcException RpcFunctionMetadata RpcRetryOptions FunctionMetadataResponse "
-    "FunctionLoadResponse InvocationResponse RpcHttp NullableString NullableBool NullableDouble NullableTimestamp "
-    "Timestamp"
-).split()
+    *("WorkerInitResponse", "WorkerMetadata", "RpcException", "RpcFunctionMetadata", "RpcRetryOptions"),
+    *("FunctionMetadataResponse", "FunctionLoadResponse", "InvocationResponse", "RpcHttp", "Timestamp"),
+    *("NullableString", "NullableBool", "NullableDouble", "NullableTimestamp"),
+)
 
 PROTOS = SimpleNamespace(
     TypedData=TypedData,

@@ -8,8 +8,8 @@ from aiohttp import web
 
 from local.host.durable import status
 from local.host.durable.client import ArgumentError, Client, ConflictError, Filter
-from local.host.durable.events import moment
 from local.host.durable.engine import Engine
+from local.host.durable.events import moment
 from local.host.durable.links import Links
 from local.host.durable.store import Instance
 
@@ -43,7 +43,7 @@ class DurableApi:
         path = request.rel_url.raw_path
         return await self.handle(request, path.removeprefix(prefix)) if path.startswith(prefix) else _answer(404)
 
-    async def _route(self, request: web.Request, path: list[str]) -> web.StreamResponse:
+    async def _route(self, request: web.Request, path: list[str]) -> web.StreamResponse:  # noqa: PLR0911 - one per route
         match request.method, path:
             case "POST", ["orchestrators", name]:
                 return await self._start(request, name, "")
@@ -61,7 +61,7 @@ class DurableApi:
                 return _problem(501, "Durable entities are not implemented by this local host.")
         return _answer(404)
 
-    async def _instance(
+    async def _instance(  # noqa: PLR0911 - one return per route
         self, request: web.Request, method: str, instance: Instance, operation: list[str]
     ) -> web.StreamResponse:
         match method, [part.lower() for part in operation[:1]]:

@@ -98,14 +98,14 @@ class Engine:
             self._busy.add(instance_id)
             self._spawn(self._drive(instance_id))
 
-    async def finished(self, instance_id: str, timeout: float) -> bool:
-        """Wait until the instance ends; False when it still runs after `timeout` seconds."""
+    async def finished(self, instance_id: str, within: float) -> bool:
+        """Wait until the instance ends; False when it still runs after `within` seconds."""
         waiter = self._waiters.setdefault(instance_id, asyncio.Event())
         instance = self.store.instance(instance_id)
         if instance is not None and instance.finished:
             return True
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(within):
                 await waiter.wait()
                 return True
         return False
@@ -134,8 +134,7 @@ class Engine:
             except (WorkerLostError, FunctionTimeoutError) as error:
                 _log.warning("The episode of %s is run again: %s", instance_id, error)
                 self._again.add(instance_id)
-            except Exception:
-                # A fault of this host: the transaction was rolled back, so trying again is safe.
+            except Exception:  # noqa: BLE001 - a fault of this host: rolled back, so trying again is safe
                 _log.exception("The episode of %s failed in the host; next try in %g s", instance_id, _INTERNAL_RETRY)
                 self.wake(instance_id, time.time() + _INTERNAL_RETRY)
             finally:

@@ -176,7 +176,7 @@ class Episodes:
             if mirror.failure is not None and not mirror.open:
                 failure = mirror.failure
         if failure is not None:
-            outcome = ("Failed", f"Orchestrator function '{instance.name}' failed: {failure}")
+            outcome: tuple[str, str | None] = ("Failed", f"Orchestrator function '{instance.name}' failed: {failure}")
         elif not mirror.finished or mirror.open:
             new.append(event(Kind.ORCHESTRATOR_COMPLETED))
             self._store.append_history(instance.id, len(history.raw), [dump(item) for item in new])

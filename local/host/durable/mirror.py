@@ -25,6 +25,7 @@ _COMPLETIONS = {
     Kind.SUB_ORCHESTRATION_COMPLETED: ("TaskScheduledId", "Result"),
     Kind.TIMER_FIRED: ("TimerId", None),
 }
+_LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)
 _REFUSED = {7: "call_entity", 8: "call_http", 9: "signal_entity", 10: "signal_entity (scheduled)"}
 
 
@@ -42,7 +43,7 @@ class Scheduled:
     input: Any = None
     instance_id: str = ""
     version: str = ""
-    fire_at: datetime = datetime.min.replace(tzinfo=UTC)
+    fire_at: datetime = _LONG_AGO
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Mirror:
     def __init__(self, execution_id: str, state: dict[str, Any], names: Names) -> None:
         self._execution_id, self._state, self._names = execution_id, state, names
         self._next = 0
-        self._now = datetime.min.replace(tzinfo=UTC)
+        self._now = _LONG_AGO
         self._waiting: defaultdict[str, list[Task]] = defaultdict(list)
         self._early: defaultdict[str, deque[str | None]] = defaultdict(deque)
         self.open: dict[int, Task] = {}
@@ -70,7 +71,8 @@ class Mirror:
         self.next_input: Any = None
         self.carried: list[Event] = []
 
-    # what the orchestrator asked for -----------------------------------------------------------------------------------
+    # What the orchestrator asked for.
+
     def _schedule(self, kind: str, **details: Any) -> Task:
         number = self._next
         self._next += 1
@@ -134,23 +136,14 @@ class Mirror:
 
     def _perform(self, action: dict[str, Any]) -> Task:
         kind = action["actionType"]
-        match kind:
-            case 0:
-                return self._activity(action)
-            case 1:
-                return run(self._retry(lambda: self._activity(action), action["retryOptions"]))
-            case 2:
-                return self._sub_orchestration(action)
-            case 3:
-                return run(self._retry(lambda: self._sub_orchestration(action), action["retryOptions"]))
-            case 4:
-                return self._continue_as_new(action)
-            case 5:
-                return self._timer(action)
-            case 6:
-                return self._external_event(action)
-            case 11 | 12:
-                return gather([self._perform(a) for a in action["compoundActions"]], wait_for_all=kind == 12)
+        simple = {0: self._activity, 2: self._sub_orchestration, 4: self._continue_as_new, 5: self._timer}
+        simple[6] = self._external_event
+        if kind in simple:
+            return simple[kind](action)
+        if kind in (1, 3):  # the same with a retry policy
+            return run(self._retry(lambda: simple[kind - 1](action), action["retryOptions"]))
+        if kind in (11, 12):
+            return gather([self._perform(part) for part in action["compoundActions"]], wait_for_all=kind == 12)
         raise OrchestrationFailedError(
             f"The durable call {_REFUSED.get(kind, f'of action type {kind}')} is not implemented by this local host."
         )
@@ -163,7 +156,8 @@ class Mirror:
         if not self._state.get("isDone"):
             yield Task()
 
-    # what happened -----------------------------------------------------------------------------------------------------
+    # What happened.
+
     def feed(self, event: Event) -> None:
         """Take the next event; raises OrchestrationFailedError."""
         kind = Kind(event["EventType"])
