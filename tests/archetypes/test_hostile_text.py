@@ -74,7 +74,7 @@ def test_text_comes_out_as_it_went_in_and_changes_nothing_else(
 
 
 @pytest.mark.long
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=INTAKE)
 def test_any_text_that_intake_lets_in_comes_out_as_it_went_in(tmp_path: Path, text: str) -> None:
     check(render(tmp_path, description=text), text)
