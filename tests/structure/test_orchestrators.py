@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.structure.product import functions, imported, modules, relative, tree
+from tests.structure.product import decorators, functions, imported, modules, relative, tree
 
 FORBIDDEN_MODULES = {
     "os", "sys", "io", "pathlib", "asyncio", "random", "secrets", "uuid", "time", "threading", "subprocess", "socket",
@@ -14,9 +14,6 @@ FORBIDDEN_MODULES = {
     "activities", "triggers",
 }  # fmt: skip
 CLOCKS = {"now", "utcnow", "today"}
-CALLS = {
-    "call_activity", "call_activity_with_retry", "call_sub_orchestrator", "call_sub_orchestrator_with_retry",
-}  # fmt: skip
 ORCHESTRATORS = modules("orchestrators")
 
 
@@ -34,23 +31,19 @@ def test_an_orchestrator_asks_only_its_context_for_the_time(path: Path) -> None:
     assert not [ast.unparse(call) for call in calls if isinstance(call, ast.Attribute) and call.attr in CLOCKS]
 
 
-def test_the_orchestration_parameter_is_called_context() -> None:
-    found = 0
-    for path in ORCHESTRATORS:
-        for function in functions(path):
-            if any("orchestration" in ast.unparse(decorator) for decorator in function.decorator_list):
-                found += 1
-                assert [argument.arg for argument in function.args.args] == ["context"], function.name
-    assert found
+def test_a_flow_gets_its_context_and_its_input() -> None:
+    flows = [f for path in ORCHESTRATORS for f in functions(path) if "orchestrator" in decorators(f)]
+    assert len(flows) > 3
+    assert not [f.name for f in flows if [argument.arg for argument in f.args.args] != ["context", "data"]]
 
 
 def _called(path: Path) -> Iterator[str]:
-    """Yield the names of the activities and sub-orchestrations that a module calls."""
+    """Yield the names of the activities and sub-orchestrations that a module calls: `call(context, "name", ...)`."""
     for node in ast.walk(tree(path)):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in CALLS:
-            name = node.args[0]
-            if isinstance(name, ast.Constant):
-                yield str(name.value)
+        if isinstance(node, ast.Call) and len(node.args) > 1:
+            first, second = node.args[:2]
+            if isinstance(first, ast.Name) and first.id == "context" and isinstance(second, ast.Constant):
+                yield str(second.value)
 
 
 def test_every_name_that_is_called_is_registered(loaded_app: dict[str, list[str]]) -> None:
