@@ -46,6 +46,32 @@ TRANSITIONS: dict[RequestState, frozenset[RequestState]] = {
 RUNNING_STATES = frozenset({_S.RECEIVED, _S.PLANNING, _S.AWAITING_APPROVAL, _S.PROVISIONING, _S.UNDOING})
 
 
+class Decision(StrEnum):
+    """What a person decided about a plan or a run."""
+
+    APPROVE = "approve"
+    REJECT = "reject"
+    CANCEL = "cancel"
+    EXPIRE = "expire"
+    RETRY = "retry"
+    UNDO = "undo"
+
+
+class DecisionRecord(Model):
+    """An immutable fact: who decided what about which plan, when, and why."""
+
+    schema_version: int = 1
+    request_id: str
+    decision: Decision
+    actor: str
+    actor_name: str
+    roles: list[str] = []
+    teams: list[str] = []
+    plan_digest: str | None = None
+    reason: str | None = None
+    decided_at: str
+
+
 class RequestRecord(Model):
     """A request: what was asked, what was approved, where it is.
 
@@ -53,6 +79,7 @@ class RequestRecord(Model):
         attempt: runs of the onboarding so far; names the orchestration instance.
         round: how often it has been planned.
         instance_id: the orchestration that works on it now.
+        approvals: approvals of the current plan so far.
         approved_digest: digest of the plan that was approved; None before.
         residue: what a vendor keeps after undo.
     """
@@ -75,6 +102,7 @@ class RequestRecord(Model):
     updated_at: str
     decide_before: str | None = None
     plan: PlanReference | None = None
+    approvals: list[DecisionRecord] = []
     approved_digest: str | None = None
     problem: Problem | None = None
     residue: list[MadeObject] = []
@@ -115,31 +143,6 @@ class StepRecord(Model):
     fingerprint: str = ""
     outcome: dict[str, Any] | None = None
     made: list[MadeObject] = []
-
-
-class Decision(StrEnum):
-    """What a person decided about a plan or a run."""
-
-    APPROVE = "approve"
-    REJECT = "reject"
-    CANCEL = "cancel"
-    EXPIRE = "expire"
-    RETRY = "retry"
-    UNDO = "undo"
-
-
-class DecisionRecord(Model):
-    """An immutable fact: who decided what about which plan, when, and why."""
-
-    schema_version: int = 1
-    request_id: str
-    decision: Decision
-    actor: str
-    actor_name: str
-    roles: list[str] = []
-    plan_digest: str | None = None
-    reason: str | None = None
-    decided_at: str
 
 
 class ClaimState(StrEnum):

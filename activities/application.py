@@ -1,0 +1,36 @@
+"""The running application: only its own answer under its own name counts."""
+
+from activities._activity import activity
+from shared import archetypes
+from shared import plan as plans
+from shared.clients.application import read_health
+from shared.errors import TransientIntegrationError, VendorCall
+from shared.models.plan import MadeObject
+from shared.models.runs import ActivityInput, Nothing
+from shared.register import requests
+
+
+@activity
+async def verify_health(data: ActivityInput) -> Nothing:
+    """Ask the application for its health under its DNS name.
+
+    Idempotency: reads only.
+
+    Raises:
+        TransientIntegrationError: not healthy yet, or somebody else answers.
+    """
+    record = await requests.get(data.run.application, data.run.request_id)
+    environment = str(data.run.environment)
+    made = [
+        MadeObject(system="kubernetes", type="apps/v1/Deployment", name=record.application, environment=environment)
+    ]
+    parameters = archetypes.complete_parameters(archetypes.find(record.body.archetype), record.body.parameters)
+    if not parameters.get("publicEndpoint"):
+        return Nothing(detail="no public endpoint: the pipeline's rollout counts", made=made)
+    host = plans.host_of(record.body, environment)
+    health = await read_health(host)
+    if health.status != "healthy" or health.application != record.application:
+        detail = f"{host} answers as {health.application}: {health.status}"
+        raise TransientIntegrationError(VendorCall("application", "read health", 200), detail)
+    url = f"https://{host}/health"
+    return Nothing(detail=f"health 200, version {health.version[:12]}", link=url, made=made)

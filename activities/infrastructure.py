@@ -1,0 +1,313 @@
+"""Infrastructure as code: pull request, plan, apply and destroy by the infrastructure repository's pipeline."""
+
+import json
+from typing import Any
+
+from pydantic import Field
+
+from activities._activity import activity
+from shared import archetypes
+from shared import plan as plans
+from shared.canonical import canonical_json, digest, sha256_hex
+from shared.clients import blobs, github, github_actions, resource_manager
+from shared.clients._github import infrastructure
+from shared.errors import NotFoundError, PermanentIntegrationError, TransientIntegrationError, VendorCall
+from shared.guard import Action, Facts, permit
+from shared.models import Model
+from shared.models.plan import Change, EnvironmentPlan, MadeObject
+from shared.models.runs import (
+    ActivityInput,
+    ApplyResult,
+    DestroyResult,
+    IacRun,
+    InfrastructureChange,
+    MergeInfrastructureChange,
+    Nothing,
+    OpenInfrastructureChange,
+    PipelineRun,
+    PlanResult,
+    ReadApplyResult,
+    ReadPlanResult,
+    Removed,
+)
+from shared.names import change_branch, environment_names, state_key, variables_path
+from shared.register import requests
+
+WORKFLOW = "iac.yml"
+
+
+class _RunnerProblem(Model):
+    title: str
+    detail: str = ""
+    stale: bool = False
+
+
+class _RunnerResult(Model):
+    """``result.json`` of the runner: see ``infra/README.md``."""
+
+    model_config = {**Model.model_config, "alias_generator": None}
+
+    run_id: str
+    action: str
+    status: str
+    plan_sha256: str | None = None
+    changeset_sha256: str | None = None
+    outputs: dict[str, Any] = Field(default_factory=dict)
+    problem: _RunnerProblem | None = None
+
+
+@activity
+async def open_infrastructure_change(data: OpenInfrastructureChange) -> InfrastructureChange:
+    """Propose the environment's variables as a pull request.
+
+    Idempotency: branch named by request and environment; the same variables on it are kept, other ones replaced.
+    """
+    record = await requests.get(data.run.application, data.run.request_id)
+    environment = str(data.run.environment)
+    branch, path = change_branch(record.id, environment), variables_path(record.application, environment)
+    content = canonical_json(plans.variables(record, environment)).decode()
+    commit = await _commit_variables(
+        branch, path, content, title=_title(record.application, environment), at=record.created_at
+    )
+    pull = await github.find_pull(infrastructure(), branch)
+    if pull is None or pull.state != "open":
+        body = f"App Store request {record.id}. Merged by the App Store after the approval of exactly this change."
+        pull = await github.create_pull(
+            infrastructure(), branch=branch, title=_title(record.application, environment), body=body
+        )
+    return InfrastructureChange(
+        pull_number=pull.number,
+        pull_url=pull.html_url,
+        commit=commit,
+        branch=branch,
+        detail=f"infra PR #{pull.number}",
+        link=pull.html_url,
+        made=[MadeObject(system="github", type="pull_request", name=path, environment=environment)],
+    )
+
+
+def _title(application: str, environment: str) -> str:
+    return f"{application}: {environment}"
+
+
+async def _commit_variables(branch: str, path: str, content: str, *, title: str, at: str) -> str:
+    """Commit of the branch that holds exactly these variables."""
+    name = infrastructure()
+    head = await github.read_head(name, branch)
+    if head is not None:
+        there = await github.read_commit(name, head)
+        wanted = await github.create_tree(name, [github.File(path, content)], base=there.tree.sha)
+        if wanted == there.tree.sha:
+            return head
+    main = await github.read_head(name, "main")
+    if main is None:
+        raise NotFoundError(VendorCall("github", "get reference", 404), f"{name} has no branch main")
+    base = (await github.read_commit(name, main)).tree.sha
+    tree = await github.create_tree(name, [github.File(path, content)], base=base)
+    commit = await github.create_commit(name, message=title, tree=tree, parents=[main], at=at)
+    if head is None:
+        await github.create_branch(name, branch, commit)
+    else:
+        await github.move_branch(name, branch, commit, force=True)
+    return commit
+
+
+@activity
+async def start_plan(data: IacRun) -> PipelineRun:
+    """Start the pipeline that plans one environment.
+
+    Idempotency: the run's name carries our run id; an existing run of that name is returned.
+    """
+    return await _start(data)
+
+
+@activity
+async def start_apply(data: IacRun) -> PipelineRun:
+    """Start the pipeline that applies one saved plan.
+
+    Idempotency: as ``start_plan``; the runner applies only the plan with the approved digest, once.
+    """
+    return await _start(data)
+
+
+@activity
+async def start_destroy(data: IacRun) -> PipelineRun:
+    """Start the pipeline that destroys one environment.
+
+    Idempotency: as ``start_plan``; destroying what is gone changes nothing.
+    """
+    reserved = await requests.application(data.run.application)
+    action = Action("undo", "environment", f"{data.run.application}-{data.run.environment}", data.run.request_id)
+    permit(action, Facts(owned_by=reserved.request_id if reserved else None))
+    return await _start(data)
+
+
+async def _start(data: IacRun) -> PipelineRun:
+    name, application, environment = infrastructure(), data.run.application, str(data.run.environment)
+    found = await github_actions.find_run(name, WORKFLOW, f"iac {data.run_id}")
+    if found is None:
+        record = await requests.get(application, data.run.request_id)
+        inputs = {
+            "run_id": data.run_id,
+            "action": data.action,
+            "application": application,
+            "environment": environment,
+            "stack": archetypes.find(record.body.archetype).stack,
+            "commit": data.commit,
+            "plan_run_id": data.plan_run_id,
+            "plan_sha256": data.plan_sha256,
+            "state_key": state_key(application, environment),
+        }
+        run_id = await github_actions.dispatch(name, WORKFLOW, {key: value for key, value in inputs.items() if value})
+        found = await github_actions.read_run(name, run_id)
+    return PipelineRun(repository=name, run_id=found.id, status=found.status, link=found.html_url)
+
+
+async def _result(run_id: str, action: str) -> _RunnerResult:
+    """The runner's verified result.
+
+    Raises:
+        TransientIntegrationError: the artefact is not there or is not this run's.
+    """
+    call = VendorCall("infrastructure pipeline", action)
+    try:
+        result = _RunnerResult.model_validate_json(await blobs.read_artefact(run_id, "result.json"))
+    except NotFoundError as error:
+        raise PermanentIntegrationError(call, f"the run {run_id} left no result") from error
+    except ValueError as error:
+        raise TransientIntegrationError(call, f"the result of {run_id} is not readable") from error
+    if result.run_id != run_id:
+        raise TransientIntegrationError(call, f"the result is of {result.run_id}, not of {run_id}")
+    return result
+
+
+def _require_success(result: _RunnerResult, action: str) -> None:
+    if result.status != "succeeded":
+        problem = result.problem
+        detail = f"{problem.title}: {problem.detail}" if problem else "failed without a reason"
+        raise PermanentIntegrationError(VendorCall("infrastructure pipeline", action), detail[:600])
+
+
+@activity
+async def read_plan_result(data: ReadPlanResult) -> PlanResult:
+    """Fetch the saved plan's change set and verify its digest.
+
+    Idempotency: reads only.
+    """
+    environment = str(data.run.environment)
+    result = await _result(data.run_id, "plan")
+    _require_success(result, "plan")
+    call = VendorCall("infrastructure pipeline", "plan")
+    content = await blobs.read_artefact(data.run_id, "changeset.json")
+    change_set = json.loads(content)
+    if not result.plan_sha256 or sha256_hex(content) != result.changeset_sha256:
+        raise PermanentIntegrationError(call, f"the change set of {data.run_id} is not the one the runner wrote")
+    listed = [item for item in change_set["changes"] if item["action"] not in ("noop", "read")]
+    if not listed:
+        raise PermanentIntegrationError(call, f"the plan of {data.run_id} changes nothing")
+    plan = EnvironmentPlan(
+        environment=environment,
+        run_id=data.run_id,
+        commit=data.change.commit,
+        pull_number=data.change.pull_number,
+        pull_url=data.change.pull_url,
+        plan_sha256=result.plan_sha256,
+        changeset_digest=digest(change_set),
+        summary=change_set["summary"],
+        changes=[_change(item, environment) for item in listed],
+    )
+    return PlanResult(plan=plan, detail=f"{len(listed)} resources", link=data.change.pull_url)
+
+
+def _change(item: dict[str, Any], environment: str) -> Change:
+    return Change(
+        system="azure", type=item["type"], name=item["address"], action=item["action"], environment=environment
+    )
+
+
+@activity
+async def merge_infrastructure_change(data: MergeInfrastructureChange) -> Nothing:
+    """Merge the pull request at exactly the approved commit.
+
+    Idempotency: merged already at that commit is success.
+    """
+    title = f"{_title(data.run.application, str(data.run.environment))} (#{data.pull_number})"
+    await github.merge_pull(infrastructure(), data.pull_number, commit=data.commit, title=title)
+    return Nothing(detail=f"infra PR #{data.pull_number} merged")
+
+
+@activity
+async def read_apply_result(data: ReadApplyResult) -> ApplyResult:
+    """Fetch the result of the apply and verify that it was the approved plan.
+
+    Idempotency: reads only.
+    """
+    result = await _result(data.run_id, "apply")
+    if result.problem and result.problem.stale:
+        return ApplyResult(stale=True, detail="the saved plan no longer fits the state")
+    _require_success(result, "apply")
+    call = VendorCall("infrastructure pipeline", "apply")
+    if result.plan_sha256 != data.plan.plan_sha256:
+        raise PermanentIntegrationError(call, f"the run {data.run_id} applied another plan than the approved one")
+    made = [
+        MadeObject(system="azure", type=change.type, name=change.name, environment=data.plan.environment)
+        for change in data.plan.changes
+    ]
+    outputs = {name: str(value) for name, value in result.outputs.items() if value is not None}
+    missing = {"identity_client_id", "identity_id", "key_vault_uri"} - set(outputs)
+    if missing:
+        raise TransientIntegrationError(call, f"the outputs {', '.join(sorted(missing))} are missing")
+    return ApplyResult(outputs=outputs, detail=f"plan = approved plan, {len(made)} resources", made=made)
+
+
+@activity
+async def read_destroy_result(data: DestroyResult) -> Removed:
+    """Verify that the environment's infrastructure is gone, and name what Azure keeps.
+
+    Idempotency: reads only.
+    """
+    _require_success(await _result(data.run_id, "destroy"), "destroy")
+    record = await requests.get(data.run.application, data.run.request_id)
+    environment = str(data.run.environment)
+    zone, names = plans.zone_of(record.body, environment), environment_names(record.application, environment, record.id)
+    deleted = await resource_manager.list_deleted_vaults(zone.subscription_id)
+    kept = [
+        MadeObject(system="azure", type="soft-deleted Key Vault", name=name, environment=environment)
+        for name in deleted
+        if name == names.key_vault
+    ]
+    return Removed(detail="destroyed", residue=kept)
+
+
+@activity
+async def remove_infrastructure_change(data: ActivityInput) -> Removed:
+    """Close the pull request, delete its branch, and take the variables off ``main`` again.
+
+    Idempotency: branch and file are named by the request's application and environment; absent is success.
+    """
+    record = await requests.get(data.run.application, data.run.request_id)
+    environment = str(data.run.environment)
+    branch, path = change_branch(record.id, environment), variables_path(record.application, environment)
+    allowed = permit(Action("undo", "pull request", branch, record.id), Facts(owned_by=record.id))
+    pull = await github.find_pull(infrastructure(), branch)
+    if pull is not None:
+        await github.close_pull(infrastructure(), pull.number, allowed)
+        if pull.merged_at is not None:
+            await _remove_variables(path, _title(record.application, environment), record.id, record.updated_at)
+    await github.delete_branch(infrastructure(), branch, allowed)
+    return Removed(detail=f"{path} removed")
+
+
+async def _remove_variables(path: str, title: str, request_id: str, at: str) -> None:
+    """Commit the removal of the file on ``main``; a moved branch is tried again by the durable retry."""
+    name = infrastructure()
+    main = await github.read_head(name, "main")
+    if main is None:
+        return
+    tree = (await github.read_commit(name, main)).tree.sha
+    if path not in await github.read_paths(name, tree):
+        return
+    smaller = await github.create_tree(name, [], base=tree, removed=(path,))
+    message = f"{title}: removed\n\nUndo of App Store request {request_id}"
+    commit = await github.create_commit(name, message=message, tree=smaller, parents=[main], at=at)
+    await github.move_branch(name, "main", commit)

@@ -1,0 +1,189 @@
+"""From an accepted request to a running application."""
+
+from typing import Any
+
+import azure.durable_functions as df
+
+from orchestrators._blueprint import orchestrator
+from orchestrators._steps import StepFailedError, Steps, call, child, value_of
+from orchestrators.approve import WAITING
+from orchestrators.provision import PLAN_CHANGED
+from shared.instance_ids import child_instance
+from shared.models.plan import EnvironmentPlan
+from shared.models.problem import Problem
+from shared.models.runs import (
+    ActivityInput,
+    ApplyResult,
+    ApproveInput,
+    DeployInput,
+    EnvironmentInput,
+    FinishRequest,
+    OnboardInput,
+    ParkRequest,
+    PlanResult,
+    PlanSet,
+    Repository,
+    RequestSnapshot,
+    Run,
+    SetPlan,
+    UndoInput,
+)
+from shared.outcome import Outcome, OutcomeStatus
+
+_GIVEN_UP = frozenset({"rejected", "expired", "cancelled"})
+_APPROVED = "provisioning"
+
+
+@orchestrator(OnboardInput)
+def onboard(context: df.DurableOrchestrationContext, data: OnboardInput) -> Steps[Outcome]:
+    """Plan, wait for the approval, make everything; a failure parks the request and keeps what exists.
+
+    A retry is a new instance of this flow: steps that are done answer from the register, so it goes on where the last
+    one stopped.
+    """
+    run = Run(request_id=data.request_id, application=data.application)
+    try:
+        outcome = yield from _onboard(context, run, data)
+    except StepFailedError as error:
+        if error.outcome.status is OutcomeStatus.CANCELLED:
+            return error.outcome
+        problem = error.outcome.problem or Problem(code="internal", title="A step failed", detail="no reason was given")
+        park = ParkRequest(run=run, attempt=data.attempt, problem=problem)
+        yield from call(context, "park_request", park, data.pace)
+        return error.outcome
+    return outcome
+
+
+def _onboard(context: df.DurableOrchestrationContext, run: Run, data: OnboardInput) -> Steps[Outcome]:
+    document = yield from call(context, "start_run", ActivityInput(run=run), data.pace)
+    snapshot = RequestSnapshot.model_validate(document)
+    while True:
+        if snapshot.state != _APPROVED:
+            snapshot = yield from _approved(context, run, data, snapshot)
+        if snapshot.state in _GIVEN_UP:
+            return (yield from _give_up(context, data, snapshot.state))
+        if snapshot.state != _APPROVED:
+            continue
+        try:
+            yield from _make(context, data, snapshot)
+        except StepFailedError as error:
+            if not error.outcome.problem or error.outcome.problem.code != PLAN_CHANGED:
+                raise
+            yield from call(context, "ask_again", ActivityInput(run=run), data.pace)
+            document = yield from call(context, "read_request", ActivityInput(run=run), data.pace)
+            snapshot = RequestSnapshot.model_validate(document)
+            continue
+        finish = FinishRequest(run=run, state="succeeded", attempt=data.attempt)
+        yield from call(context, "finish_request", finish, data.pace)
+        return Outcome.done()
+
+
+def _approved(
+    context: df.DurableOrchestrationContext, run: Run, data: OnboardInput, snapshot: RequestSnapshot
+) -> Steps[RequestSnapshot]:
+    """One round of planning and waiting; returns the request as it is after the decision."""
+    digest, decide_before = snapshot.digest, snapshot.decide_before
+    if snapshot.state != WAITING or digest is None or decide_before is None:
+        plans = yield from _plans(context, data, snapshot)
+        document = yield from call(
+            context, "set_plan", SetPlan(run=run, round=snapshot.round, environments=plans), data.pace
+        )
+        plan = PlanSet.model_validate(document)
+        digest, decide_before = plan.digest, plan.decide_before
+    waiting = ApproveInput(
+        request_id=data.request_id,
+        application=data.application,
+        digest=digest,
+        decide_before=decide_before,
+        pace=data.pace,
+    )
+    instance = child_instance(str(context.instance_id), "approve", snapshot.round)
+    return RequestSnapshot.model_validate(value_of((yield child(context, "approve", waiting, instance))))
+
+
+def _environment(data: OnboardInput, snapshot: RequestSnapshot, name: str) -> EnvironmentInput:
+    return EnvironmentInput(
+        request_id=data.request_id,
+        application=data.application,
+        environment=name,
+        attempt=data.attempt,
+        round=snapshot.round,
+        pace=data.pace,
+        done=snapshot.done,
+    )
+
+
+def _plans(
+    context: df.DurableOrchestrationContext, data: OnboardInput, snapshot: RequestSnapshot
+) -> Steps[list[EnvironmentPlan]]:
+    """The plans of all environments, in their order; those that exist already are kept."""
+    plans = {plan.environment: plan for plan in snapshot.planned}
+    missing = [name for name in snapshot.environments if name not in plans]
+    tasks = [
+        child(
+            context,
+            "plan_environment",
+            _environment(data, snapshot, name),
+            child_instance(str(context.instance_id), f"plan-{name}", snapshot.round),
+        )
+        for name in missing
+    ]
+    documents = yield from _all(context, tasks)
+    for name, document in zip(missing, documents, strict=True):
+        plans[name] = PlanResult.model_validate(value_of(document)).plan
+    return [plans[name] for name in snapshot.environments]
+
+
+def _make(context: df.DurableOrchestrationContext, data: OnboardInput, snapshot: RequestSnapshot) -> Steps[None]:
+    """Source and environments side by side, then the deployments side by side."""
+    parent = str(context.instance_id)
+    plans = {plan.environment: plan for plan in snapshot.planned}
+    missing = [name for name in snapshot.environments if f"environment@{name}:ensure_namespace" not in snapshot.done]
+    tasks = [child(context, "create_source", data, child_instance(parent, "source", snapshot.round))]
+    for name in missing:
+        payload = _environment(data, snapshot, name).model_copy(update={"plan": plans[name]})
+        tasks.append(
+            child(context, "provision", payload, child_instance(parent, f"environment-{name}", snapshot.round))
+        )
+    source, *environments = yield from _all(context, tasks)
+    outputs = dict(snapshot.outputs)
+    for name, document in zip(missing, environments, strict=True):
+        outputs[name] = ApplyResult.model_validate(value_of(document)).outputs
+    repository = Repository.model_validate(value_of(source))
+    deployments = []
+    for name in snapshot.environments:
+        deployment = DeployInput(
+            request_id=data.request_id,
+            application=data.application,
+            environment=name,
+            first=name == snapshot.environments[0],
+            attempt=data.attempt,
+            pace=data.pace,
+            outputs=outputs[name],
+            subject_prefix=repository.subject_prefix,
+            done=snapshot.done,
+        )
+        instance = child_instance(parent, f"deploy-{name}", snapshot.round)
+        deployments.append(child(context, "deploy", deployment, instance))
+    for document in (yield from _all(context, deployments)):
+        value_of(document)
+
+
+def _all(context: df.DurableOrchestrationContext, tasks: list[Any]) -> Steps[list[dict[str, Any]]]:
+    if not tasks:
+        return []
+    documents = yield context.task_all(tasks)
+    return list(documents)
+
+
+def _give_up(context: df.DurableOrchestrationContext, data: OnboardInput, state: str) -> Steps[Outcome]:
+    """Rejected, expired or cancelled before anything was made: take back the proposals and the name."""
+    payload = UndoInput(
+        request_id=data.request_id,
+        application=data.application,
+        attempt=data.attempt,
+        final_state=state,
+        pace=data.pace,
+    )
+    document = yield child(context, "undo", payload, child_instance(str(context.instance_id), "undo"))
+    return Outcome.model_validate(document)

@@ -1,0 +1,84 @@
+"""Remove everything that a request made, in the reverse order of making, and nothing else."""
+
+from typing import Any
+
+import azure.durable_functions as df
+
+from orchestrators._blueprint import orchestrator
+from orchestrators._steps import StepFailedError, Steps, call, follow
+from shared.instance_ids import iac_run
+from shared.models.plan import MadeObject
+from shared.models.problem import Problem
+from shared.models.runs import (
+    ActivityInput,
+    DestroyResult,
+    FinishRequest,
+    IacRun,
+    ParkRequest,
+    PipelineRun,
+    Removed,
+    Run,
+    UndoInput,
+    UndoWork,
+)
+from shared.outcome import Outcome, OutcomeStatus
+
+
+@orchestrator(UndoInput)
+def undo(context: df.DurableOrchestrationContext, data: UndoInput) -> Steps[Outcome]:
+    """What the vendors keep is listed as residue; a removal that fails parks the request with what is left."""
+    run = Run(request_id=data.request_id, application=data.application, branch="undo", undo=True)
+    try:
+        residue = yield from _remove_all(context, run, data)
+    except StepFailedError as error:
+        if error.outcome.status is OutcomeStatus.CANCELLED:
+            return error.outcome
+        yield from call(context, "park_request", _parked(run, data, error.outcome), data.pace)
+        return error.outcome
+    finish = FinishRequest(run=run, state=data.final_state, attempt=data.attempt, residue=residue)
+    yield from call(context, "finish_request", finish, data.pace)
+    return Outcome.done()
+
+
+def _parked(run: Run, data: UndoInput, outcome: Outcome) -> ParkRequest:
+    problem = outcome.problem or Problem(code="internal", title="Undo failed", detail="no reason was given")
+    detail = f"{problem.detail} The rest is kept; undo goes on from here."
+    return ParkRequest(run=run, attempt=data.attempt, problem=problem.model_copy(update={"detail": detail}))
+
+
+def _remove_all(context: df.DurableOrchestrationContext, run: Run, data: UndoInput) -> Steps[list[MadeObject]]:
+    work = UndoWork.model_validate((yield from call(context, "read_undo_work", ActivityInput(run=run), data.pace)))
+    residue: list[MadeObject] = []
+    for environment in work.namespaces:
+        here = ActivityInput(run=run.model_copy(update={"environment": environment}))
+        yield from _remove(context, "remove_namespace", here, data, residue)
+    for environment in work.applied:
+        yield from _destroy(context, run.model_copy(update={"environment": environment}), work, data, residue)
+    for environment in work.proposed:
+        here = ActivityInput(run=run.model_copy(update={"environment": environment}))
+        yield from _remove(context, "remove_infrastructure_change", here, data, residue)
+    if work.repository:
+        yield from _remove(context, "remove_repository", ActivityInput(run=run), data, residue)
+    return residue
+
+
+def _remove(
+    context: df.DurableOrchestrationContext,
+    name: str,
+    payload: ActivityInput,
+    data: UndoInput,
+    residue: list[MadeObject],
+) -> Steps[Any]:
+    removed = Removed.model_validate((yield from call(context, name, payload, data.pace)))
+    residue.extend(removed.residue)
+
+
+def _destroy(
+    context: df.DurableOrchestrationContext, run: Run, work: UndoWork, data: UndoInput, residue: list[MadeObject]
+) -> Steps[Any]:
+    environment = str(run.environment)
+    run_id = iac_run(data.request_id, environment, "destroy", str(data.attempt))
+    iac = IacRun(run=run, run_id=run_id, action="destroy", commit=work.commits[environment])
+    started = PipelineRun.model_validate((yield from call(context, "start_destroy", iac, data.pace)))
+    yield from follow(context, run, started, data.pace)
+    yield from _remove(context, "read_destroy_result", DestroyResult(run=run, run_id=run_id), data, residue)

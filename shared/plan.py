@@ -1,0 +1,148 @@
+"""The whole-estate plan: its document, its digest, and what it was computed from."""
+
+from typing import Any
+
+from shared import approvals, archetypes, landing_zones, prices
+from shared.canonical import canonical_json, sha256_hex
+from shared.landing_zones import LandingZone
+from shared.models.application_request import ApplicationRequest
+from shared.models.plan import Change, EnvironmentPlan, PlanPins
+from shared.models.records import RequestRecord
+from shared.names import environment_names
+from shared.policies import Verdicts, rules_revision
+from shared.prices import Estimate
+from shared.teams import find as find_team
+
+
+def pins(archetype: str) -> PlanPins:
+    """What decides about a plan, as it is at this moment."""
+    return PlanPins(
+        rules_revision=rules_revision(),
+        price_revision=prices.price_revision(),
+        archetype_digest=archetypes.skeleton_digest(archetype),
+    )
+
+
+def zone_of(body: ApplicationRequest, environment: str) -> LandingZone:
+    """Landing zone of one environment. Raises RequestRejectedError when no row fits."""
+    return landing_zones.find(environment, body.region, body.data_classification)
+
+
+def estimate(body: ApplicationRequest) -> Estimate:
+    """Price of the request per month, from the archetype's stack and the price book."""
+    return prices.estimate(archetypes.price_items(_objects(body)))
+
+
+def expected_changes(body: ApplicationRequest, repository: str, *, terraform: bool) -> list[Change]:
+    """What the order will make by the archetype's own list.
+
+    Args:
+        body: the request.
+        repository: ``owner/name``.
+        terraform: with the objects that Terraform makes; the plan has the real ones instead.
+    """
+    objects = [item for item in _objects(body) if terraform or item[0].owner != "terraform"]
+    return archetypes.changes(objects, application=body.name, repository=repository)
+
+
+def _objects(body: ApplicationRequest) -> list[tuple[archetypes.PlannedObject, str | None]]:
+    archetype = archetypes.find(body.archetype)
+    parameters = archetypes.complete_parameters(archetype, body.parameters)
+    return archetypes.planned_objects(archetype, parameters, [str(name) for name in body.environments])
+
+
+def host_of(body: ApplicationRequest, environment: str) -> str:
+    """DNS name of the application in one environment."""
+    return f"{body.name}.{zone_of(body, environment).dns_zone}"
+
+
+def variables(record: RequestRecord, environment: str) -> dict[str, Any]:
+    """Terraform variables of one environment. Every word that a person typed goes here, and nowhere else.
+
+    Shapes: ``infra/stacks/<stack>/variables.tf``.
+    """
+    body, zone = record.body, zone_of(record.body, environment)
+    names = environment_names(body.name, environment, record.id)
+    parameters = archetypes.complete_parameters(archetypes.find(body.archetype), body.parameters)
+    return {
+        "application": body.name,
+        "environment": environment,
+        "request_id": record.id,
+        "location": body.region,
+        "tags": {
+            "application": body.name,
+            "environment": environment,
+            "owner-team": body.owner_team,
+            "cost-center": body.cost_center,
+            "data-classification": str(body.data_classification),
+            "criticality": str(body.criticality),
+            "managed-by": "appstore",
+        },
+        "names": {
+            "resource_group": names.resource_group,
+            "identity": names.identity,
+            "key_vault": names.key_vault,
+            "postgres": names.postgres,
+        },
+        "database": parameters.get("database", "none"),
+        "public_endpoint": bool(parameters.get("publicEndpoint", False)),
+        "purge_protection": zone.purge_protection,
+        "team_group_id": find_team(body.owner_team).entra_group_id,
+        "team_role": zone.team_role,
+        "dns": {
+            "zone_name": zone.dns_zone,
+            "zone_resource_group": zone.dns_resource_group,
+            "record": names.record,
+            "target": zone.ingress_host,
+        },
+        "log_workspace_id": zone.log_workspace_id,
+        "monthly_budget": float(body.monthly_budget) / len(body.environments),
+        "budget_start": f"{record.created_at[:7]}-01T00:00:00Z",
+        "contact_email": body.contact,
+        "tenant_id": zone.tenant_id,
+        "subscription_id": zone.subscription_id,
+    }
+
+
+def document(
+    record: RequestRecord,
+    environments: list[EnvironmentPlan],
+    change_sets: dict[str, Any],
+    verdicts: dict[str, Verdicts],
+    repository: str,
+) -> tuple[dict[str, Any], list[approvals.ApprovalNeed]]:
+    """The plan as a document without times or random values: the same plan always has the same digest."""
+    cost = estimate(record.body)
+    archetype = archetypes.find(record.body.archetype)
+    findings = [verdict.id for item in verdicts.values() for verdict in item.require_approval]
+    needs = approvals.needed(findings, [plan.environment for plan in environments], record.requester)
+    return {
+        "request": {"id": record.id, "body": record.body.document()},
+        "archetype": {"id": archetype.id, "version": archetype.version},
+        "pins": pins(record.body.archetype).document(),
+        "environments": [
+            {
+                "name": plan.environment,
+                "changeSetDigest": plan.changeset_digest,
+                "planSha256": plan.plan_sha256,
+                "changeSet": change_sets[plan.environment],
+            }
+            for plan in environments
+        ],
+        "changes": [change.document() for change in all_changes(record, environments, repository)],
+        "cost": {"monthly": cost.monthly, "currency": cost.currency, "lines": [line.document() for line in cost.lines]},
+        "verdicts": {name: item.document() for name, item in verdicts.items()},
+        "approvals": [need.document() for need in needs],
+    }, needs
+
+
+def all_changes(record: RequestRecord, environments: list[EnvironmentPlan], repository: str) -> list[Change]:
+    """Every object of every system: those that we make ourselves and those of the Terraform plans."""
+    ours = expected_changes(record.body, repository, terraform=False)
+    return ours + [change for plan in environments for change in plan.changes]
+
+
+def sealed(plan: dict[str, Any]) -> tuple[bytes, str]:
+    """The very bytes that an approver sees, and their digest."""
+    content = canonical_json(plan)
+    return content, sha256_hex(content)

@@ -1,0 +1,187 @@
+"""Judging a request without any effect, and taking it in exactly once."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import azure.durable_functions as df
+
+from shared import approvals, archetypes, policies, teams
+from shared import plan as plans
+from shared.canonical import digest
+from shared.clients._github import owner
+from shared.clock import utc_now
+from shared.errors import PolicyViolationError, RequestRejectedError, StateConflictError
+from shared.identity import Caller
+from shared.instance_ids import onboard_instance, request_id
+from shared.models.application_request import ApplicationRequest
+from shared.models.plan import Change
+from shared.models.records import ApplicationRecord, ClaimRecord, ClaimState, RequestRecord, RequestState
+from shared.models.runs import OnboardInput, Pace
+from shared.prices import Estimate
+from shared.register import claims, requests
+from shared.register.audit import Entry
+from shared.settings import AppStoreSettings, load
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A request that may be made: what it makes, costs and needs."""
+
+    body: ApplicationRequest
+    changes: list[Change]
+    estimate: Estimate
+    verdicts: policies.Verdicts
+    needs: list[approvals.ApprovalNeed]
+
+
+async def judge(body: ApplicationRequest, caller: Caller) -> Judged:
+    """Check a request against catalogue, teams, landing zones and rules; no call leaves the app.
+
+    Raises:
+        RequestRejectedError: 403 or 422 naming the field.
+        PolicyViolationError: a rule denies it.
+    """
+    archetype = archetypes.find(body.archetype)
+    if not caller.roles & set(archetype.roles):
+        raise RequestRejectedError(
+            "forbidden", f"Ordering {body.archetype} needs the role {' or '.join(archetype.roles)}.", status=403
+        )
+    team = teams.find(body.owner_team)
+    if team.entra_group_id not in caller.groups and "Admin" not in caller.roles:
+        raise RequestRejectedError(
+            "forbidden", f"You are not a member of {body.owner_team}.", status=403, pointer="/ownerTeam"
+        )
+    for name in body.environments:
+        if name not in archetype.environments:
+            detail = f"{body.archetype} has no environment {name}."
+            raise RequestRejectedError("unknown-environment", detail, pointer="/environments")
+        plans.zone_of(body, name)
+    changes = plans.expected_changes(body, f"{owner()}/{body.name}", terraform=True)
+    estimate = plans.estimate(body)
+    question = {"request": body.document(), "estimate": {"monthly": estimate.monthly}, "time": _now()}
+    verdicts = await policies.evaluate_request(question)
+    if verdicts.denied:
+        sentences = " ".join(f"{verdict.id}: {verdict.message}" for verdict in verdicts.deny)
+        raise PolicyViolationError(verdicts.denying_rules, sentences)
+    findings = [verdict.id for verdict in verdicts.require_approval]
+    needs = approvals.needed(findings, [str(name) for name in body.environments], caller.id)
+    return Judged(body, changes, estimate, verdicts, needs)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def preview_document(judged: Judged) -> dict[str, Any]:
+    """The preview: an estimate, said to be one."""
+    return {
+        "kind": "estimate",
+        "changes": [change.document() for change in judged.changes],
+        "estimate": judged.estimate.document(),
+        "approvals": [need.document() for need in judged.needs],
+        "verdicts": judged.verdicts.document(),
+    }
+
+
+async def take_in(
+    client: df.DurableOrchestrationClient, caller: Caller, key: str, body: ApplicationRequest
+) -> RequestRecord:
+    """Claim the key, record the request, start its orchestration; every repeat ends at the same request.
+
+    Raises:
+        RequestRejectedError: 409, the key was used for another body, or the name is taken.
+    """
+    now, identifier = utc_now(), request_id(caller.tenant, caller.id, key)
+    body_hash = digest(body.document())
+    mine = ClaimRecord(
+        request_id=identifier,
+        application=body.name,
+        body_hash=body_hash,
+        caller=caller.id,
+        state=ClaimState.CLAIMED,
+        claimed_at=now,
+    )
+    claim = await claims.claim(mine)
+    if claim.body_hash != body_hash:
+        detail = f"This Idempotency-Key was used for another request ({identifier})."
+        raise RequestRejectedError("idempotency-key-reused", detail, status=409)
+    if claim.state is ClaimState.STARTED:
+        found = await requests.find(claim.application, identifier)
+        if found:
+            return found
+    record = await _create(_record(identifier, caller, body, body_hash, now), claim)
+    await start(client, record)
+    await claims.set_state(claim, ClaimState.STARTED)
+    return record
+
+
+async def _create(record: RequestRecord, claim: ClaimRecord) -> RequestRecord:
+    archetype = archetypes.find(record.body.archetype)
+    reservation = ApplicationRecord(
+        name=record.application,
+        archetype=archetype.id,
+        archetype_version=archetype.version,
+        owner_team=record.body.owner_team,
+        request_id=record.id,
+        state="reserved",
+        environments=[str(name) for name in record.body.environments],
+        created_at=record.created_at,
+    )
+    detail = f"{archetype.id} {record.application} for {record.body.owner_team}"
+    entry = Entry(f"{record.id}:request", record.created_at, record.requester, "request", record.id, detail)
+    try:
+        return await requests.create(record, reservation, entry)
+    except StateConflictError as error:
+        await claims.withdraw(claim.request_id)
+        detail = f"The name {record.application} is taken; {record.application}-2 may be free."
+        raise RequestRejectedError("name-taken", detail, status=409, pointer="/name") from error
+
+
+def _record(identifier: str, caller: Caller, body: ApplicationRequest, body_hash: str, now: str) -> RequestRecord:
+    return RequestRecord(
+        id=identifier,
+        application=body.name,
+        state=RequestState.RECEIVED,
+        tenant=caller.tenant,
+        requester=caller.id,
+        requester_name=caller.name,
+        requester_groups=list(caller.groups),
+        body=body,
+        body_hash=body_hash,
+        instance_id=onboard_instance(identifier, 1),
+        created_at=now,
+        updated_at=now,
+    )
+
+
+def pace() -> Pace:
+    """Waiting times of a new run, from the settings."""
+    settings = load(AppStoreSettings)
+    return Pace(
+        poll_seconds=settings.poll_seconds,
+        retry_seconds=settings.retry_seconds,
+        retry_attempts=settings.retry_attempts,
+        run_minutes=settings.run_minutes,
+    )
+
+
+async def start(client: df.DurableOrchestrationClient, record: RequestRecord) -> None:
+    """Start the request's orchestration unless it has been started; ``start_new`` alone is no claim."""
+    payload = OnboardInput(request_id=record.id, application=record.application, attempt=record.attempt, pace=pace())
+    await start_once(client, "onboard", record.instance_id, payload.document())
+
+
+async def start_once(
+    client: df.DurableOrchestrationClient, name: str, instance: str, payload: dict[str, object]
+) -> None:
+    """Start an orchestration if there is none with this id, running or finished."""
+    status = await client.get_status(instance)
+    if status and status.runtime_status:
+        return
+    try:
+        await client.start_new(name, instance, payload)
+    except Exception:  # the SDK raises bare Exception: a concurrent repeat may have started it in between
+        status = await client.get_status(instance)
+        if not (status and status.runtime_status):
+            raise

@@ -1,0 +1,119 @@
+"""Rows of the register as people and machines get to see them."""
+
+from typing import Any
+
+from shared import archetypes
+from shared import plan as plans
+from shared.authorisation import allowed_actions
+from shared.clients._github import owner
+from shared.identity import Caller
+from shared.models.records import ApplicationRecord, DecisionRecord, RequestRecord, RequestState, StepRecord, StepState
+from shared.settings import AppStoreSettings, load
+
+_ENDED = frozenset({RequestState.SUCCEEDED, RequestState.DEGRADED, RequestState.UNDONE})
+
+
+def base() -> str:
+    """Prefix of links."""
+    settings = load(AppStoreSettings)
+    return f"{settings.public_url.rstrip('/')}/api"
+
+
+def request_summary(record: RequestRecord, caller: Caller) -> dict[str, Any]:
+    """A request in a list."""
+    return {
+        "id": record.id,
+        "application": record.application,
+        "archetype": record.body.archetype,
+        "ownerTeam": record.body.owner_team,
+        "requester": record.requester_name,
+        "state": record.state,
+        "createdAt": record.created_at,
+        "updatedAt": record.updated_at,
+        "allowedActions": allowed_actions(caller, record),
+        "links": {"self": f"{base()}/requests/{record.id}"},
+    }
+
+
+def request_view(
+    record: RequestRecord,
+    caller: Caller,
+    steps: list[StepRecord],
+    undo_steps: list[StepRecord],
+    decisions: list[DecisionRecord],
+) -> dict[str, Any]:
+    """A request with its steps, plan and decisions."""
+    plan = record.plan
+    return {
+        **request_summary(record, caller),
+        "attempt": record.attempt,
+        "round": record.round,
+        "percent": percent(record, steps),
+        "decideBefore": record.decide_before,
+        "problem": record.problem.document() if record.problem else None,
+        "plan": {"digest": plan.digest, **plan.summary, "approvals": plan.approvals} if plan else None,
+        "approvedDigest": record.approved_digest,
+        "steps": [step_view(step) for step in steps],
+        "undoSteps": [step_view(step) for step in undo_steps],
+        "decisions": [decision.document() for decision in decisions],
+        "result": record.result,
+        "residue": [item.document() for item in record.residue],
+        "links": links(record),
+    }
+
+
+def step_view(step: StepRecord) -> dict[str, Any]:
+    """A step as people see it; results that only the next step needs are left out."""
+    document = dict(step.document())
+    for name in ("outcome", "fingerprint", "schemaVersion", "requestId"):
+        document.pop(name, None)
+    return document
+
+
+def links(record: RequestRecord) -> dict[str, str]:
+    """Where to look: the request, its plan, and the archetype's links once the application exists."""
+    found = {"self": f"{base()}/requests/{record.id}"}
+    if record.plan:
+        found["plan"] = f"{base()}/requests/{record.id}/plan"
+    if record.state in _ENDED - {RequestState.UNDONE} and record.plan:
+        found |= application_links(record)
+    return found
+
+
+def application_links(record: RequestRecord) -> dict[str, str]:
+    """The archetype's links with their placeholders filled in."""
+    body = record.body
+    archetype = archetypes.find(body.archetype)
+    parameters = archetypes.complete_parameters(archetype, body.parameters)
+    repository = next((item.name for item in _changes(record) if item.type == "repository"), "")
+    found = {}
+    for link in archetype.links:
+        if any(parameters.get(name) != value for name, value in link.when.items()):
+            continue
+        values = {"application": body.name, "repository": repository}
+        if link.scope == "application":
+            found[link.title] = link.url.format(**values)
+            continue
+        for environment in body.environments[:1]:
+            host = plans.host_of(body, str(environment))
+            found[f"{link.title} {environment}"] = link.url.format(**values, environment=environment, hostname=host)
+    return found
+
+
+def _changes(record: RequestRecord) -> list[Any]:
+    return list(plans.expected_changes(record.body, f"{owner()}/{record.application}", terraform=False))
+
+
+def percent(record: RequestRecord, steps: list[StepRecord]) -> int:
+    """How far a request is, by steps done of those a flow of this many environments has."""
+    if record.state in _ENDED:
+        return 100
+    environments = len(record.body.environments)
+    expected = 4 + 3 * environments + 4 * environments + 2 * environments + 3
+    done = sum(step.state is StepState.DONE for step in steps)
+    return min(99, round(100 * done / expected))
+
+
+def application_view(record: ApplicationRecord) -> dict[str, Any]:
+    """An application or a reserved name."""
+    return {**record.document(), "links": {"request": f"{base()}/requests/{record.request_id}"}}

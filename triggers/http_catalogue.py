@@ -1,0 +1,68 @@
+"""What can be ordered, and what exists."""
+
+from typing import Any
+
+from shared import archetypes
+from shared.errors import RequestRejectedError
+from shared.identity import Caller
+from shared.models import Model
+from shared.models.records import ApplicationRecord
+from shared.register import requests
+from triggers._http import Answer, Call, endpoint
+from triggers._views import application_view, base
+
+_READERS = frozenset({"Approver", "FinOps", "Operator", "Auditor", "Admin"})
+
+
+class ArchetypeList(Model):
+    """The catalogue as far as the caller may order from it."""
+
+    archetypes: list[dict[str, Any]]
+
+
+class ApplicationList(Model):
+    """Applications that the caller may see."""
+
+    applications: list[dict[str, Any]]
+
+
+@endpoint("GET", "archetypes", summary="What the caller can order.", answers={200: ArchetypeList})
+async def list_archetypes(call: Call) -> Answer:
+    """List the catalogue."""
+    shown = [_view(item) for item in archetypes.catalogue() if call.caller.roles & set(item.roles)]
+    return Answer(200, {"archetypes": shown})
+
+
+@endpoint("GET", "archetypes/{id}", summary="One archetype with its JSON Schema.", answers={200: "The archetype."})
+async def get_archetype(call: Call) -> Answer:
+    """Show an archetype; one that the caller may not order does not exist for the caller."""
+    identifier = call.params.get("id", "")
+    for item in archetypes.catalogue():
+        if item.id == identifier and call.caller.roles & set(item.roles):
+            return Answer(200, _view(item))
+    raise RequestRejectedError("unknown-archetype", f"There is no archetype {identifier}.", status=404)
+
+
+def _view(item: archetypes.Archetype) -> dict[str, Any]:
+    return {**item.document(), "links": {"self": f"{base()}/archetypes/{item.id}"}}
+
+
+@endpoint("GET", "applications", summary="Applications and reserved names.", answers={200: ApplicationList})
+async def list_applications(call: Call) -> Answer:
+    """List applications."""
+    found = [item async for item in requests.applications() if _may_see(call.caller, item)]
+    return Answer(200, {"applications": [application_view(item) for item in sorted(found, key=lambda item: item.name)]})
+
+
+@endpoint("GET", "applications/{name}", summary="One application.", answers={200: "The application."})
+async def get_application(call: Call) -> Answer:
+    """Show an application."""
+    name = call.params.get("name", "")
+    found = await requests.application(name) if name.isascii() and name.replace("-", "").isalnum() else None
+    if found is None or not _may_see(call.caller, found):
+        raise RequestRejectedError("unknown-application", f"There is no application {name}.", status=404)
+    return Answer(200, application_view(found))
+
+
+def _may_see(caller: Caller, record: ApplicationRecord) -> bool:
+    return record.owner_team in caller.teams or bool(caller.roles & _READERS)

@@ -1,0 +1,229 @@
+"""Deciding about a request. The decision is written first, as a fact; only then the orchestration is woken."""
+
+from collections.abc import Callable
+
+from pydantic import ConfigDict, Field
+
+from shared import approvals, authorisation
+from shared import plan as plans
+from shared.clock import utc_now
+from shared.errors import RequestRejectedError, StateConflictError
+from shared.identity import Caller
+from shared.instance_ids import onboard_instance, undo_instance
+from shared.models import Model
+from shared.models.application_request import PlainText
+from shared.models.records import Decision, DecisionRecord, RequestRecord, RequestState
+from shared.models.runs import UndoInput
+from shared.register import requests
+from shared.register.audit import Entry
+from triggers._http import Answer, Call, endpoint
+from triggers._intake import pace, start, start_once
+from triggers._wake import wake
+from triggers.http_requests import Accepted, accepted, visible
+
+_S = RequestState
+
+
+class _Body(Model):
+    model_config = ConfigDict(**{**Model.model_config, "extra": "forbid"})
+
+
+class Approval(_Body):
+    """Body of ``approve``."""
+
+    plan_digest: str = Field(
+        min_length=6, max_length=64, description="Digest of the plan that was shown, all 64 digits."
+    )
+    reason: PlainText | None = Field(default=None, max_length=500, description="Why, for the audit.")
+
+
+class Reason(_Body):
+    """Body of the other decisions."""
+
+    reason: PlainText | None = Field(default=None, max_length=500, description="Why, for the audit.")
+
+
+@endpoint("POST", "requests/{id}/approve", summary="Approve exactly this plan.", body=Approval, answers={202: Accepted})
+async def approve_request(call: Call) -> Answer:
+    """Approve the plan with the given digest; the last approval that is needed starts the work."""
+    record = await visible(call)
+    authorisation.require(call.caller, Decision.APPROVE, record)
+    body = call.body(Approval)
+    _require_shown(record, body.plan_digest)
+    if record.state is _S.AWAITING_APPROVAL and record.plan and record.plan.pins != plans.pins(record.body.archetype):
+        await _plan_again(call, record)
+    decision = _decision(call.caller, Decision.APPROVE, record, body.plan_digest, body.reason)
+
+    def change(old: RequestRecord) -> RequestRecord:
+        _require_shown(old, body.plan_digest)
+        _require_in_time(old)
+        given = [item for item in old.approvals if item.actor != decision.actor] + [decision]
+        if open_needs(old, given):
+            return old.model_copy(update={"approvals": given})
+        return old.model_copy(
+            update={"approvals": given, "state": _S.PROVISIONING, "approved_digest": body.plan_digest}
+        )
+
+    key = f"{body.plan_digest[:12]}:{call.caller.id}"
+    return await _decide(call, record, decision, change, key=key)
+
+
+def open_needs(record: RequestRecord, given: list[DecisionRecord]) -> list[approvals.ApprovalNeed]:
+    """Approvals that the plan still needs."""
+    needs = [approvals.ApprovalNeed.model_validate(need) for need in (record.plan.approvals if record.plan else [])]
+    decisions = [
+        approvals.Decision(principal=item.actor, verdict="approve", roles=tuple(item.roles), teams=tuple(item.teams))
+        for item in given
+    ]
+    return approvals.satisfied(needs, decisions)
+
+
+def _require_shown(record: RequestRecord, shown: str) -> None:
+    if record.plan is None or record.plan.digest != shown:
+        current = record.plan.digest[:12] if record.plan else "none yet"
+        detail = f"This is not the plan you were shown: it is {current} now."
+        raise RequestRejectedError("plan-changed", detail, status=409, pointer="/planDigest")
+
+
+def _require_in_time(record: RequestRecord) -> None:
+    if record.decide_before and utc_now() >= record.decide_before:
+        raise StateConflictError(record.state, f"The plan expired at {record.decide_before}.")
+
+
+async def _plan_again(call: Call, record: RequestRecord) -> None:
+    """Rules, prices or skeleton changed since the plan was shown: it is void, a new one is made."""
+    entry = Entry(
+        f"{record.id}:void:{record.round}",
+        utc_now(),
+        call.caller.id,
+        "void",
+        record.id,
+        "rules, prices or skeleton changed",
+    )
+    await requests.transition(
+        record.application,
+        record.id,
+        lambda old: old.model_copy(update={"state": _S.PLANNING, "round": old.round + 1, "approvals": []}),
+        entry,
+        expect=[_S.AWAITING_APPROVAL],
+    )
+    await wake(call.client, record)
+    detail = "Rules, prices or the archetype changed since this plan was made; a new plan is on its way."
+    raise RequestRejectedError("plan-changed", detail, status=409, pointer="/planDigest")
+
+
+@endpoint("POST", "requests/{id}/reject", summary="Reject the plan.", body=Reason, answers={202: Accepted})
+async def reject_request(call: Call) -> Answer:
+    """Reject the plan: nothing is made, the name is free again."""
+    record = await visible(call)
+    return await _simple(call, record, Decision.REJECT, lambda old: old.model_copy(update={"state": _S.REJECTED}))
+
+
+@endpoint("POST", "requests/{id}/cancel", summary="Stop the request.", body=Reason, answers={202: Accepted})
+async def cancel_request(call: Call) -> Answer:
+    """Stop: no further step starts; what exists stays until it is undone."""
+    record = await visible(call)
+    return await _simple(call, record, Decision.CANCEL, lambda old: old.model_copy(update={"state": _S.CANCELLED}))
+
+
+@endpoint("POST", "requests/{id}/retry", summary="Go on from the failed step.", body=Reason, answers={202: Accepted})
+async def retry_request(call: Call) -> Answer:
+    """Start a new attempt: what is done stays done."""
+    record = await visible(call)
+
+    def change(old: RequestRecord) -> RequestRecord:
+        attempt = old.attempt + 1
+        approved = old.plan is not None and old.approved_digest == old.plan.digest
+        state = _S.PROVISIONING if approved else _S.PLANNING
+        instance = onboard_instance(old.id, attempt)
+        return old.model_copy(update={"state": state, "attempt": attempt, "instance_id": instance, "problem": None})
+
+    return await _simple(call, record, Decision.RETRY, change, key=str(record.attempt))
+
+
+@endpoint(
+    "POST",
+    "requests/{id}/undo",
+    summary="Remove everything that this request made.",
+    body=Reason,
+    answers={202: Accepted},
+)
+async def undo_request(call: Call) -> Answer:
+    """Remove what the request made and nothing else; what a vendor keeps is listed as residue."""
+    record = await visible(call)
+
+    def change(old: RequestRecord) -> RequestRecord:
+        attempt = old.attempt + 1
+        instance = undo_instance(old.id, attempt)
+        return old.model_copy(update={"state": _S.UNDOING, "attempt": attempt, "instance_id": instance})
+
+    return await _simple(call, record, Decision.UNDO, change, key=str(record.attempt))
+
+
+async def _simple(
+    call: Call,
+    record: RequestRecord,
+    kind: Decision,
+    change: Callable[[RequestRecord], RequestRecord],
+    *,
+    key: str = "",
+) -> Answer:
+    authorisation.require(call.caller, kind, record)
+    body = call.body(Reason) if call.raw else Reason()
+    decision = _decision(call.caller, kind, record, record.plan.digest if record.plan else None, body.reason)
+    return await _decide(call, record, decision, change, key=key)
+
+
+async def _decide(
+    call: Call,
+    record: RequestRecord,
+    decision: DecisionRecord,
+    change: Callable[[RequestRecord], RequestRecord],
+    *,
+    key: str,
+) -> Answer:
+    """Write decision, state and audit entry together, then wake or start the orchestration."""
+    kind = decision.decision
+    entry_id = ":".join(part for part in (record.id, kind, key) if part)
+    entry = Entry(entry_id, decision.decided_at, decision.actor, kind, record.id, decision.reason or str(kind))
+    try:
+        new = await requests.transition(
+            record.application,
+            record.id,
+            change,
+            entry,
+            expect=authorisation.expected_states(kind),
+            extra=lambda _new, _rows: [requests.decision_write(decision)],
+        )
+    except StateConflictError as error:
+        words = error.state.replace("_", " ")
+        raise StateConflictError(error.state, f"Too late to {kind}: the request is {words}.") from error
+    await carry_on(call, record, new)
+    return accepted(new)
+
+
+async def carry_on(call: Call, before: RequestRecord, record: RequestRecord) -> None:
+    """Start what the decision asks for; the sweep does the same if this process dies first."""
+    if record.state is _S.UNDOING:
+        payload = UndoInput(request_id=record.id, application=record.application, attempt=record.attempt, pace=pace())
+        await start_once(call.client, "undo", record.instance_id, payload.document())
+    elif record.attempt != before.attempt:
+        await start(call.client, record)
+    else:
+        await wake(call.client, record)
+
+
+def _decision(
+    caller: Caller, kind: Decision, record: RequestRecord, digest: str | None, reason: str | None
+) -> DecisionRecord:
+    return DecisionRecord(
+        request_id=record.id,
+        decision=kind,
+        actor=caller.id,
+        actor_name=caller.name,
+        roles=sorted(caller.roles),
+        teams=sorted(caller.teams),
+        plan_digest=digest,
+        reason=reason,
+        decided_at=utc_now(),
+    )

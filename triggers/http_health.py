@@ -1,0 +1,58 @@
+"""Whether the App Store is alive, configured, and on good terms with its vendors."""
+
+from typing import Any
+
+from shared.clients._github import GitHubSettings
+from shared.clients._http import health
+from shared.clients.blobs import TerraformSettings
+from shared.clients.entra import EntraSettings
+from shared.errors import ConfigurationError
+from shared.models import Model
+from shared.rule_set import rules_revision
+from shared.settings import AppStoreSettings, Settings, load
+from triggers._http import Answer, Call, endpoint
+
+_SETTINGS: tuple[type[Settings], ...] = (AppStoreSettings, GitHubSettings, EntraSettings, TerraformSettings)
+
+
+class HealthView(Model):
+    """State of the App Store."""
+
+    status: str
+    rules: str
+    configuration: list[str]
+    integrations: dict[str, Any]
+
+
+@endpoint("GET", "health/live", summary="The process answers.", answers={200: "Alive."}, public=True)
+async def get_live(call: Call) -> Answer:
+    """Answer without looking at anything."""
+    return Answer(200, {"status": "alive", "path": call.path})
+
+
+@endpoint(
+    "GET",
+    "health",
+    summary="Configuration and vendors.",
+    answers={200: HealthView, 503: "A setting is missing; it is named."},
+    public=True,
+)
+async def get_health(_call: Call) -> Answer:
+    """Check every setting and report how each vendor has been doing since this worker started."""
+    problems = []
+    for settings in _SETTINGS:
+        try:
+            load(settings)
+        except ConfigurationError as error:
+            problems.append(str(error))
+    vendors = {
+        name: {"lastSuccess": state.last_success, "lastFailure": state.last_failure, "latencyMs": state.latency_ms}
+        for name, state in health().items()
+    }
+    document = HealthView(
+        status="misconfigured" if problems else "healthy",
+        rules=rules_revision()[:12],
+        configuration=problems,
+        integrations=vendors,
+    )
+    return Answer(503 if problems else 200, document.document())

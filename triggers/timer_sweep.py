@@ -1,0 +1,89 @@
+"""The sweep: once a minute, whatever a dying process left between two lines is finished."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import azure.durable_functions as df
+import azure.functions as func
+
+from shared.clock import utc_now
+from shared.log import LOGGER
+from shared.models.problem import Problem
+from shared.models.records import RUNNING_STATES, ClaimRecord, ClaimState, RequestRecord, RequestState
+from shared.models.runs import UndoInput
+from shared.register import claims, requests
+from shared.register.audit import Entry
+from triggers._intake import pace, start, start_once
+from triggers._wake import wake
+
+blueprint = df.Blueprint()
+
+_S = RequestState
+_ORPHAN_SECONDS = 20
+_DECIDED = (_S.PLANNING, _S.PROVISIONING, _S.REJECTED, _S.CANCELLED)
+_HINT_HOURS = 1
+_ENDED = frozenset({"Completed", "Failed", "Terminated", "Canceled"})
+
+
+async def sweep(timer: func.TimerRequest, client) -> None:  # type: ignore[no-untyped-def] # noqa: ANN001, ARG001 - the SDK sets the hint
+    """Start orphaned claims, restart or park requests whose orchestration is gone, repeat lost hints."""
+    async for claim in claims.unfinished():
+        if _older(claim.claimed_at, _ORPHAN_SECONDS):
+            await _finish_claim(client, claim)
+    async for record in requests.in_states(sorted(RUNNING_STATES)):
+        if _older(record.updated_at, _ORPHAN_SECONDS):
+            await _look_after(client, record)
+    async for record in requests.in_states(_DECIDED):
+        if not _older(record.updated_at, _HINT_HOURS * 3600):
+            await wake(client, record)
+
+
+async def _finish_claim(client: Any, claim: ClaimRecord) -> None:
+    record = await requests.find(claim.application, claim.request_id)
+    if record is None:
+        LOGGER.warning("the claim %s was never recorded: its caller got no answer and may ask again", claim.request_id)
+        await claims.withdraw(claim.request_id)
+        return
+    await start(client, record)
+    await claims.set_state(claim, ClaimState.STARTED)
+
+
+async def _look_after(client: Any, record: RequestRecord) -> None:
+    status = await client.get_status(record.instance_id)
+    state = status.runtime_status.value if status and status.runtime_status else None
+    if state is None:
+        await _start(client, record)
+    elif state in _ENDED:
+        await _park(record, f"The orchestration ended as {state}.")
+
+
+async def _start(client: Any, record: RequestRecord) -> None:
+    if record.state is not _S.UNDOING:
+        await start(client, record)
+        return
+    payload = UndoInput(request_id=record.id, application=record.application, attempt=record.attempt, pace=pace())
+    await start_once(client, "undo", record.instance_id, payload.document())
+
+
+async def _park(record: RequestRecord, detail: str) -> None:
+    """A request in a running state without a running orchestration: nobody would ever hear of it again."""
+    problem = Problem(
+        code="internal", title="The run ended unexpectedly", detail=f"{detail} What exists is kept; retry or undo."
+    )
+    entry = Entry(f"{record.id}:swept:{record.instance_id}", utc_now(), "appstore", "park", record.id, problem.detail)
+    await requests.transition(
+        record.application,
+        record.id,
+        lambda old: old.model_copy(update={"state": _S.PARKED, "problem": problem}),
+        entry,
+        expect=[record.state],
+    )
+
+
+def _older(moment: str, seconds: float) -> bool:
+    return datetime.fromisoformat(moment) < datetime.now(UTC) - timedelta(seconds=seconds)
+
+
+bound = blueprint.durable_client_input(client_name="client")(sweep)
+timed = blueprint.timer_trigger(arg_name="timer", schedule="0 * * * * *")(bound)
+blueprint.function_name("sweep")(timed)
