@@ -4,6 +4,7 @@ Azurite takes the account from the Host header, checks shared keys and SAS itsel
 audience and times of an Entra ID token; the token's signature is checked here.
 """
 
+import re
 from html import escape
 from typing import Any
 
@@ -19,6 +20,8 @@ SERVICES = {"blob": "azurite-blob", "table": "azurite-table"}
 HOP_BY_HOP = frozenset(
     {"connection", "keep-alive", "proxy-connection", "transfer-encoding", "te", "trailer", "upgrade", "content-length"}
 )
+# Inside a transaction Azurite knows only addresses that have the account in their path.
+BATCH_LINE = re.compile(rb"(?m)^[A-Z]+ https://(?P<account>[a-z0-9]+)\.table\.[^/\s]+/")
 
 
 class Forwarder:
@@ -47,12 +50,13 @@ class Forwarder:
         if self._session is None or upstream is None:
             return _error(503, "ServerBusy", "The storage emulator is not part of this run.")
         url = URL(upstream + request.raw_path, encoded=True)
+        body = await _body(request)
         try:
             async with self._session.request(
                 request.method,
                 url,
-                headers=_headers(request.headers) + _length(request),
-                data=await _body(request),
+                headers=_headers(request.headers) + _length(request, body),
+                data=body,
                 allow_redirects=False,
                 skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
             ) as answer:
@@ -87,14 +91,17 @@ def _headers(headers: Any) -> list[tuple[str, str]]:
     return [(name, value) for name, value in headers.items() if name.lower() not in HOP_BY_HOP]
 
 
-def _length(request: web.Request) -> list[tuple[str, str]]:
+def _length(request: web.Request, body: Any) -> list[tuple[str, str]]:
     # Part of the text that a shared key signs: a chunked upload would be refused.
-    return [] if request.content_length is None else [("Content-Length", str(request.content_length))]
+    length = len(body) if isinstance(body, bytes) else request.content_length
+    return [] if length is None else [("Content-Length", str(length))]
 
 
 async def _body(request: web.Request) -> Any:
     if not request.body_exists:
         return b"" if request.method in {"PUT", "POST", "PATCH", "MERGE"} else None
+    if request.path == "/$batch":
+        return BATCH_LINE.sub(rb"\g<0>\g<account>/", await request.read())
     if request.content_length is not None and request.content_length <= BUFFERED:
         return await request.read()
     return request.content
