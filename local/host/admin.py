@@ -1,8 +1,8 @@
 """The admin API: host status, ping, list of functions, run a function by hand (HostController.cs)."""
 
 import asyncio
+import contextlib
 import json
-import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -15,8 +15,6 @@ from local.host.extensions import Extension, Services
 from local.host.frames import Value
 from local.host.functions import Function
 from local.host.listeners import Listeners
-
-_log = logging.getLogger("local.host.admin")
 
 
 class Admin:
@@ -86,7 +84,5 @@ class Admin:
         return web.Response(status=202)
 
     async def _fire(self, function: Function, value: Value) -> None:
-        try:
+        with contextlib.suppress(FunctionError, WorkerLostError):  # logged where it ran
             await self._services.run(function, "This function was programmatically called via the host APIs.", value)
-        except (FunctionError, WorkerLostError) as error:
-            _log.error("Functions.%s failed: %s", function.name, error)

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -50,43 +51,24 @@ class Options:
     ready_file: Path | None
 
 
-class _Server:
-    """One listening port; bound first, served when its handler exists."""
+def _listen(port: int, option: str) -> socket.socket:
+    """Take the port at once: callers wait in its backlog until the host answers."""
+    try:
+        return socket.create_server((_ADDRESS, port), backlog=128)
+    except OSError:
+        raise HostError(f"Port {port} is taken: stop the program that uses it or choose another {option}.") from None
 
-    def __init__(self) -> None:
-        self.handler: Handler | None = None
-        application = web.Application(client_max_size=_BODY_LIMIT)
-        application.router.add_route("*", "/{path:.*}", self._handle)
-        self._runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=1.0)
-        self._site: web.TCPSite | None = None
 
-    async def _handle(self, request: web.Request) -> web.StreamResponse:
-        if self.handler is None:
-            return web.Response(status=503, headers={"Retry-After": "1"})
-        return await self.handler(request)
-
-    async def bind(self, port: int, option: str) -> int:
-        """Listen; raises HostError when the port is taken."""
-        await self._runner.setup()
-        self._site = web.TCPSite(self._runner, _ADDRESS, port)
-        try:
-            await self._site.start()
-        except OSError:
-            await self._runner.cleanup()
-            raise HostError(
-                f"Port {port} is taken: stop the program that uses it or choose another {option}."
-            ) from None
-        bound: int = self._runner.addresses[0][1]
-        return bound
-
-    async def close_port(self) -> None:
-        """Accept nothing new; what is being answered goes on."""
-        if self._site is not None:
-            await self._site.stop()
-            self._site = None
-
-    async def cleanup(self) -> None:
-        await self._runner.cleanup()
+async def _answer(handler: Handler, port: socket.socket, stack: contextlib.AsyncExitStack) -> web.SockSite:
+    """Let the handler answer every request on the port; the site's stop() accepts nothing new."""
+    application = web.Application(client_max_size=_BODY_LIMIT)
+    application.router.add_route("*", "/{path:.*}", handler)
+    runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=1.0)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    site = web.SockSite(runner, port)
+    await site.start()
+    return site
 
 
 async def serve(options: Options) -> None:
@@ -99,11 +81,9 @@ async def serve(options: Options) -> None:
     host_settings = settings.load_host_settings(options.root, os.environ)
     async with contextlib.AsyncExitStack() as stack:
         store = stack.enter_context(contextlib.closing(Store(options.data / "host.db")))
-        public, rpc = _Server(), _Server()
-        stack.push_async_callback(public.cleanup)
-        stack.push_async_callback(rpc.cleanup)
-        port = await public.bind(options.port, "--port")
-        rpc_port = await rpc.bind(options.rpc_port, "--rpc-port")
+        public = stack.enter_context(_listen(options.port, "--port"))
+        rpc = stack.enter_context(_listen(options.rpc_port, "--rpc-port"))
+        port, rpc_port = public.getsockname()[1], rpc.getsockname()[1]
         worker = WorkerProcess(options.root, host_settings.timeout, options.log)
         stack.push_async_callback(worker.stop)
         found = await worker.start()
@@ -125,10 +105,10 @@ async def serve(options: Options) -> None:
 
         admin = Admin(services, found, extensions, listeners, status)
         front = Front(services, extensions, admin, key_ring)
-        rpc.handler = durable.api.rpc
+        await _answer(durable.api.rpc, rpc, stack)
         resumed = durable.engine.start()
         details["resumed"] = asdict(resumed)
-        public.handler = front.handle
+        site = await _answer(front.handle, public, stack)
         for extension in extensions.values():
             listeners.start(extension.listeners())
         _announce(options, url, port, len(enabled), begun)
@@ -136,7 +116,7 @@ async def serve(options: Options) -> None:
             _say(f"resumed   {_count(resumed.instances, 'instance')}, {_again(resumed.activities)}")
         await stopping.wait()
         _log.info("Stopping: no new work, %g s for what runs.", options.grace)
-        await public.close_port()
+        await site.stop()
         await asyncio.gather(listeners.stop(options.grace), durable.engine.stop(options.grace))
         await worker.drain(options.grace)
 

@@ -1,6 +1,5 @@
 """The HTTP front end: functions by route, webhooks of extensions, admin API and home page."""
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http.cookies import SimpleCookie
@@ -18,7 +17,6 @@ from local.host.invoker import Call, Result
 from local.host.keys import Keys
 from local.host.routing import Route
 
-_log = logging.getLogger("local.host.http")
 _WEBHOOKS = "/runtime/webhooks/"
 _SAME_SITE = {1: "Lax", 2: "Strict", 3: "None"}
 _CONNECTION_HEADERS = {"content-length", "transfer-encoding", "connection", "keep-alive"}
@@ -81,11 +79,9 @@ class Front:
         try:
             trace = request.headers.get("traceparent", "")
             result = await self._services.invoker.invoke(Call(function, reason, inputs, trace=trace))
-        except FunctionError as error:
-            _log.error("Functions.%s failed: %s\n%s", function.name, error.message, error.stack)
+        except FunctionError:
             return web.Response(status=500)
-        except WorkerLostError as error:
-            _log.error("Functions.%s was lost: %s", function.name, error)
+        except WorkerLostError:
             return web.Response(status=502)
         return _from_worker(_http_output(function, result))
 

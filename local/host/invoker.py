@@ -155,6 +155,9 @@ class WorkerProcess:
         try:
             result = await self._exchange(call, invocation)
             verdict = "Succeeded"
+        except FunctionError as error:
+            _log_failure(name, error)
+            raise
         finally:
             duration = (time.perf_counter() - begun) * 1000
             _log.info("Executed '%s' (%s, Id=%s, Duration=%.0fms)", name, verdict, invocation, duration)
@@ -211,6 +214,12 @@ class WorkerProcess:
         if self._writer is not None:
             self._writer.close()
         self._fail_pending()
+
+
+def _log_failure(name: str, error: FunctionError) -> None:
+    # A failed orchestrator appends its whole state to the message: of no use to a reader.
+    message, state, _ = error.message.partition("\n\n$OutOfProcData$")
+    _log.error("%s failed: %s%s", name, message, "" if state else f"\n{error.stack}")
 
 
 def _import_path() -> str:

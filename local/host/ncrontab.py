@@ -96,7 +96,10 @@ def parse(text: str) -> Schedule:
     except ValueError as error:
         raise HostError(f"The timer schedule '{text}' is invalid: {error}.") from None
     *others, weekday = values
-    return Cron(*others, frozenset(day % 7 for day in weekday))  # 0 and 7 are both Sunday
+    second, minute, hour, day, month = others
+    return Cron(
+        second, minute, hour, day, month, frozenset(number % 7 for number in weekday)
+    )  # 0 and 7 are both Sunday
 
 
 def _field(text: str, low: int, high: int, names: Mapping[str, int]) -> frozenset[int]:

@@ -118,12 +118,9 @@ class _Timer:
             last = _NEVER if self._last is None else datetime.fromtimestamp(self._last, UTC).isoformat()
             status = {"Last": last, "LastUpdated": last, "Next": datetime.fromtimestamp(due, UTC).isoformat()}
         begun = time.time()
-        try:
-            reason = f"Timer fired at {datetime.fromtimestamp(begun, UTC).isoformat()}"
+        reason = f"Timer fired at {datetime.fromtimestamp(begun, UTC).isoformat()}"
+        with contextlib.suppress(FunctionError, WorkerLostError):  # logged where it ran; it never stops a schedule
             await self._services.run(self.function, reason, _info(status, past_due=past_due))
-        except (FunctionError, WorkerLostError) as error:
-            # A failure never stops a schedule.
-            _log.error("Timer %s failed: %s", self.function.name, error)
         self._last = begun
         following = self._following(max(begun, due))
         self._save(following)

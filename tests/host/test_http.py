@@ -1,5 +1,6 @@
 """HTTP functions answer as on the real host."""
 
+import json
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -67,6 +68,7 @@ def test_a_chunked_body_is_dropped_as_on_the_real_host(web: Any) -> None:
 def test_response_headers_and_cookies(web: Any) -> None:
     answer = web.get("/v1/cookies")
     assert (answer.status_code, answer.headers["X-Custom"]) == (201, "yes")
+    assert answer.headers["Set-Cookie"] == "a=b; HttpOnly; Path=/"
 
 
 def test_app_settings_are_there_before_the_import(web: Any) -> None:
@@ -107,7 +109,7 @@ def test_invocations_are_logged_like_the_real_host(web: Any) -> None:
 
 def test_keys_are_asked_for_with_auth(new_host: Callable[..., Any]) -> None:
     host = new_host("web", "--auth").start()
-    keys = __import__("json").loads((host.data / "keys.json").read_text())
+    keys = json.loads((host.data / "keys.json").read_text())
     assert (host.data / "keys.json").stat().st_mode & 0o077 == 0
     expected = {"": 401, "wrong": 401, keys["function"]: 200, keys["master"]: 200, keys["system"]: 401}
     assert {key: host.get(f"/v1/guarded?code={key}").status_code for key in expected} == expected

@@ -79,7 +79,7 @@ def judge(host: Any, started: dict[str, int], eventually: Callable[..., None], w
 
 def test_sample(new_host: Callable[..., Any], eventually: Callable[..., None]) -> None:
     host = new_host("storm", "--log", "WARNING")
-    judge(host, rage(host, count=40, kills=4, seed=20261125), eventually, within=60)
+    judge(host, rage(host, count=24, kills=3, seed=20261125), eventually, within=60)
 
 
 @pytest.mark.long

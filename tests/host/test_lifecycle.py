@@ -19,17 +19,21 @@ def begun(host: Any, name: str) -> int:
     return len(path.read_text()) if path.exists() else 0
 
 
-def test_graceful_stop_lets_a_running_activity_finish(
-    new_host: Callable[..., Any], eventually: Callable[..., None]
-) -> None:
+def test_graceful_stop_lets_running_work_finish(new_host: Callable[..., Any], eventually: Callable[..., None]) -> None:
     host = new_host("patterns").start()
     instance = host.orchestrate("gated", "door", "one:two")
     eventually(lambda: begun(host, "door") == 1)
+    answers: list[str] = []
+    caller = threading.Thread(target=lambda: answers.append(host.get("/api/wait/1").text))
+    caller.start()
+    eventually(lambda: "Executing 'Functions.wait'" in host.log())
     host.process.send_signal(signal.SIGTERM)
     eventually(lambda: "Stopping: no new work" in host.log())
     assert host.process.poll() is None
     (host.folder / "door.open").touch()
     assert host.process.wait(10) == 0
+    caller.join(5)
+    assert answers == ["waited"]  # a request in flight is answered before the stop
     with host.database() as database:
         assert database.execute("select count(*) from activities").fetchone() == (0,)
         assert database.execute("select status from instances").fetchone() == ("Running",)
@@ -54,24 +58,8 @@ def test_stop_does_not_wait_longer_than_the_grace(
     assert begun(host, "door") == 2
 
 
-def test_a_request_in_flight_is_answered_before_the_stop(
-    new_host: Callable[..., Any], eventually: Callable[..., None]
-) -> None:
-    host = new_host("patterns").start()
-    answers: list[Any] = []
-    caller = threading.Thread(target=lambda: answers.append(host.get("/api/wait/1").text))
-    caller.start()
-    eventually(lambda: "Executing 'Functions.wait'" in host.log())
-    assert host.stop() == 0
-    caller.join(5)
-    assert answers == ["waited"]
-
-
-def test_second_host_on_the_same_data_is_refused(new_host: Callable[..., Any], tmp_path: Path) -> None:
-    first = new_host("web").start()
-    folder = tmp_path / "second"
-    folder.mkdir()
-    second = new_host("web", folder=folder)
+def test_second_host_on_the_same_data_is_refused(new_host: Callable[..., Any], web: Any) -> None:
+    first, second = web, new_host("web")
     second.data = first.data
     assert second.launch().wait(20) == 1
     assert second.log() == (
@@ -80,8 +68,8 @@ def test_second_host_on_the_same_data_is_refused(new_host: Callable[..., Any], t
     assert first.get("/admin/host/ping").status_code == 200
 
 
-def test_ready_file_and_ready_line(new_host: Callable[..., Any]) -> None:
-    host = new_host("patterns").start()
+def test_ready_file_and_ready_line(web: Any) -> None:
+    host = web
     ready = json.loads((host.folder / "ready.json").read_text())
     assert ready == {"url": f"http://localhost:{ready['port']}", "pid": host.process.pid, "port": ready["port"]}
     line = next(line for line in host.log().splitlines() if line.startswith("ready"))
@@ -104,15 +92,6 @@ def test_worker_crash_runs_durable_work_again(new_host: Callable[..., Any], even
     assert begun(host, "door") == 2
 
 
-def test_the_worker_dies_with_its_host(new_host: Callable[..., Any], eventually: Callable[..., None]) -> None:
-    host = new_host("patterns").start()
-    worker = host.get("/admin/host/status").json()["worker"]["pid"]
-    host.orchestrate("blocked", 20)
-    eventually(lambda: "Executing 'Functions.block'" in host.log())
-    host.kill()
-    eventually(lambda: not Path(f"/proc/{worker}").exists() or "Z" in Path(f"/proc/{worker}/stat").read_text())
-
-
 def test_changed_code_is_found_out(new_host: Callable[..., Any], eventually: Callable[..., None]) -> None:
     host = new_host("patterns").start()
     for instance in ("changed", "unchanged"):
@@ -132,13 +111,27 @@ def test_changed_code_is_found_out(new_host: Callable[..., Any], eventually: Cal
 
 def test_timers_and_events_survive_a_kill(new_host: Callable[..., Any], eventually: Callable[..., None]) -> None:
     host = new_host("patterns").start()
+    worker = host.get("/admin/host/status").json()["worker"]["pid"]
     waiting, expiring = host.orchestrate("approval", 600), host.orchestrate("approval", 1)
+    twice = host.orchestrate("two_timers", 1)
     eventually(lambda: host.status(waiting)["customStatus"] and host.status(expiring)["customStatus"])
+    eventually(lambda: host.status(twice)["runtimeStatus"] == "Running")
+    host.orchestrate("blocked", 20)
+    eventually(lambda: "Executing 'Functions.block'" in host.log())
     assert host.control(waiting, "raiseEvent/decision", json="before the kill") == 202
     host.kill()
+    eventually(lambda: gone(worker), what="the worker dies with its host, even while a function blocks it")
     host.start()
     assert host.outcome(waiting)["output"] == "before the kill"
     assert host.outcome(expiring)["output"] == "expired"
+    assert host.outcome(twice)["output"] == "both"
+
+
+def gone(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z"
+    except FileNotFoundError:
+        return True
 
 
 async def test_a_dead_listener_is_logged_restarted_and_shown(caplog: Any) -> None:

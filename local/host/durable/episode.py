@@ -9,7 +9,7 @@ from typing import Any
 
 from local.host.durable.events import Event, Kind, dump, event, execution_started, now, text
 from local.host.durable.mirror import Mirror, Names, OrchestrationFailedError, Scheduled
-from local.host.durable.store import Activity, Instance, Message, Parent, Store
+from local.host.durable.store import Activity, Instance, Message, Store
 from local.host.errors import FunctionError, FunctionTimeoutError
 from local.host.functions import Function
 from local.host.invoker import Call, Invoker
@@ -220,7 +220,12 @@ class Episodes:
             effects.wake.append((0.0, instance.id))
             return
         self.forget(item.instance_id)
-        parent = Parent(instance.id, instance.execution_id, item.number, instance.name)
+        parent = {
+            "Name": instance.name,
+            "OrchestrationInstance": {"InstanceId": instance.id, "ExecutionId": instance.execution_id},
+            "TaskScheduleId": item.number,
+            "Version": "",
+        }
         version = item.version or self._settings.default_version
         payload = dump(item.input)
         self._store.create(item.name, item.instance_id, payload, version=version, trace=instance.trace, parent=parent)
@@ -231,8 +236,8 @@ class Episodes:
         self._store.delete_history(instance.id)
         self._store.delete_inbox(instance.id, fenced_only=True)
         self._store.update(instance.id, execution_id=execution_id, status="ContinuedAsNew", input=payload)
-        parent = instance.parent.as_event() if instance.parent else None
-        first = execution_started(instance.name, instance.version, payload, (instance.id, execution_id), parent)
+        identity = (instance.id, execution_id)
+        first = execution_started(instance.name, instance.version, payload, identity, instance.lineage)
         self._store.put_message(instance.id, first, execution_id)
         for carried in mirror.carried:
             self._store.put_message(instance.id, carried)
@@ -257,28 +262,29 @@ class Episodes:
         effects.finished.append(instance.id)
         if status == "Failed":
             _log.warning("Orchestration %s failed: %s", instance.id, output)
-        if instance.parent is not None:
-            parent = instance.parent
-            report: dict[str, Any] = {"TaskScheduledId": parent.task}
+        if parent := instance.lineage:
+            report: dict[str, Any] = {"TaskScheduledId": parent["TaskScheduleId"]}
             kind = Kind.SUB_ORCHESTRATION_COMPLETED
             if status == "Completed":
                 report["Result"] = output
             else:
                 kind = Kind.SUB_ORCHESTRATION_FAILED
                 report |= {"Reason": output, "Details": dump({"Message": output})}
-            self._store.put_message(parent.id, event(kind, report), parent.execution_id)
-            effects.wake.append((0.0, parent.id))
+            parent_id, parent_execution = parent["OrchestrationInstance"].values()
+            self._store.put_message(parent_id, event(kind, report), parent_execution)
+            effects.wake.append((0.0, parent_id))
 
 
 def _context(instance: Instance, past: list[str], new: list[Event]) -> str:
     """Assemble the orchestrator's input by hand: past events are stored as text and stay text."""
     history = [item[:-1] + ',"IsPlayed":true}' for item in past]
     history += [dump(item)[:-1] + ',"IsPlayed":false}' for item in new]
+    parent = instance.lineage
     rest = dump(
         {
             "instanceId": instance.id,
             "isReplaying": bool(past),
-            "parentInstanceId": instance.parent_id,
+            "parentInstanceId": parent and parent["OrchestrationInstance"]["InstanceId"],
             "upperSchemaVersion": 1,
             "upperSchemaVersionNew": 2,
             "longRunningTimerIntervalDuration": None,

@@ -17,7 +17,7 @@ _SCHEMA = """
 create table if not exists instances(
   id text primary key, execution_id text not null, name text not null, version text not null, status text not null,
   created real not null, updated real not null, input text, output text, custom_status text,
-  parent_id text, parent_execution text, parent_task integer, parent_name text, trace text not null) without rowid;
+  parent text, trace text not null) without rowid;
 create index if not exists instances_by_status on instances(status, created);
 create table if not exists history(
   id text not null, seq integer not null, event text not null, primary key(id, seq)) without rowid;
@@ -35,22 +35,6 @@ create table if not exists timers(
 
 
 @dataclass(frozen=True)
-class Parent:
-    id: str
-    execution_id: str
-    task: int
-    name: str
-
-    def as_event(self) -> Event:
-        return {
-            "Name": self.name,
-            "OrchestrationInstance": {"InstanceId": self.id, "ExecutionId": self.execution_id},
-            "TaskScheduleId": self.task,
-            "Version": "",
-        }
-
-
-@dataclass(frozen=True)
 class Instance:
     """One orchestration instance; payloads are JSON text."""
 
@@ -64,10 +48,7 @@ class Instance:
     input: str | None
     output: str | None
     custom_status: str | None
-    parent_id: str | None
-    parent_execution: str | None
-    parent_task: int | None
-    parent_name: str | None
+    parent: str | None
     trace: str
 
     @property
@@ -75,10 +56,9 @@ class Instance:
         return self.status in TERMINAL
 
     @property
-    def parent(self) -> Parent | None:
-        if self.parent_id is None or self.parent_execution is None or self.parent_task is None:
-            return None
-        return Parent(self.parent_id, self.parent_execution, self.parent_task, self.parent_name or "")
+    def lineage(self) -> Event | None:
+        """The ParentInstance of its first event."""
+        return json.loads(self.parent) if self.parent else None
 
 
 @dataclass(frozen=True)
@@ -152,19 +132,16 @@ class Store:
         *,
         version: str,
         trace: str = "",
-        parent: Parent | None = None,
+        parent: Event | None = None,
     ) -> None:
         """Insert a new execution (over a finished one with the same id) and its first message."""
         self.purge(instance_id)
         execution_id, created = uuid.uuid4().hex, time.time()
-        lineage = (parent.id, parent.execution_id, parent.task, parent.name) if parent else (None, None, None, None)
         self.execute(
-            "insert into instances values(?,?,?,?,'Pending',?,?,?,null,null,?,?,?,?,?)",
-            (instance_id, execution_id, name, version, created, created, payload, *lineage, trace),
+            "insert into instances values(?,?,?,?,'Pending',?,?,?,null,null,?,?)",
+            (instance_id, execution_id, name, version, created, created, payload, parent and dump(parent), trace),
         )
-        first = execution_started(
-            name, version, payload, (instance_id, execution_id), parent.as_event() if parent else None
-        )
+        first = execution_started(name, version, payload, (instance_id, execution_id), parent)
         self.put_message(instance_id, first, execution_id)
 
     def update(self, instance_id: str, **columns: Any) -> None:
@@ -198,7 +175,7 @@ class Store:
         self.execute(f"delete from messages where id = ?{fence}", (instance_id,))  # noqa: S608
 
     def wake_ups(self) -> list[tuple[str, float]]:
-        return list(self.execute("select id, min(visible_at) from messages group by id"))
+        return list(self.execute("select distinct id, visible_at from messages"))
 
     # history ---------------------------------------------------------------------------------------------------------
     def history(self, instance_id: str) -> list[str]:

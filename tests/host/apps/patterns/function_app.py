@@ -1,3 +1,5 @@
+# mypy: ignore-errors
+# ruff: noqa: ANN201, ARG001, ASYNC110 - a function app: orchestrators are untyped generators, parameters bind by name
 import asyncio
 import os
 import time
@@ -157,6 +159,13 @@ def timer_chain(context: Context):
     for _ in range(2):
         yield context.create_timer(context.current_utc_datetime + timedelta(milliseconds=200))
     return (context.current_utc_datetime - start).total_seconds()
+
+
+@app.orchestration_trigger(context_name="context")
+def two_timers(context: Context):
+    now, unit = context.current_utc_datetime, context.get_input()
+    yield context.task_all([context.create_timer(now + timedelta(seconds=unit * n)) for n in (1, 2)])
+    return "both"
 
 
 @app.orchestration_trigger(context_name="context")

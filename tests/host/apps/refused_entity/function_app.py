@@ -1,3 +1,5 @@
+# mypy: ignore-errors
+
 import azure.durable_functions as df
 
 app = df.DFApp()
