@@ -163,6 +163,7 @@ def _case(name: str, package: str, document: Document, /, *expected: str) -> Cas
 
 SERVER, VAULT, GROUP = "azurerm_postgresql_flexible_server", "azurerm_key_vault", "azurerm_resource_group"
 PASSWORDS = [{"active_directory_auth_enabled": True, "password_auth_enabled": True}]
+REDACTED_PASSWORD = {"administrator_password": "(sensitive)"}
 IMPLICIT = [{"active_directory_auth_enabled": True}]
 
 REQUEST_CASES = [
@@ -253,7 +254,7 @@ PLAN_CASES = [
     _plan("passwords", after(SERVER, authentication=PASSWORDS), "PLN-006"),
     _plan("implicit passwords", after(SERVER, authentication=IMPLICIT), "PLN-006"),
     _plan("no authentication", after(SERVER, authentication=...), "PLN-006"),
-    _plan("administrator", after(SERVER, **{"administrator_password": "(sensitive)"}), "PLN-006"),
+    _plan("administrator", after(SERVER, **REDACTED_PASSWORD), "PLN-006"),
     _plan("database replaced", entry(SERVER, action="replace"), "", "PLN-007"),
     _plan("database deleted", entry(SERVER, action="delete", after=None), "", "PLN-007"),
     _plan("alert deleted", entry("azurerm_monitor_action_group", action="delete", after=None), warn="PLN-014"),
@@ -270,6 +271,9 @@ PLAN_CASES = [
     ),
     _plan("unknown protection", entry(SERVER, unknownPaths=["authentication[0].tenant_id"]), "PLN-010"),
     _plan("unknown and absent", entry(VAULT, unknownPaths=["/network_acls/0/default_action"]), "PLN-010"),
+    _plan("unknown as a whole", entry(VAULT, unknownPaths=[""]), "PLN-010"),
+    _plan("unknown network", entry(VAULT, unknownPaths=["public_network_access_enabled"]), "PLN-010"),
+    _plan("unknown identity", entry(VAULT, unknownPaths=["id", "vault_uri", "tags.owner"])),
     _plan("unknown action", entry(GROUP, action="forget"), "PLN-011"),
     _plan("dear", lambda plan: plan.update(cost={"monthly": "500.01"}), "", "PLN-012"),
     _plan("at the threshold", lambda plan: plan.update(cost={"monthly": 500})),

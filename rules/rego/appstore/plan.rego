@@ -230,14 +230,21 @@ violations contains common.finding("PLN-010", "error", message, at(index, attrib
 	some index, resource in resources
 	some attribute in data.config.plan.security_attributes[resource.type]
 	some path in resource.unknownPaths
-	attribute == root(path)
+	root(path) in {attribute, whole}
 	message := sprintf("%s: %s protects and must be known before the apply.", [resource.address, attribute])
 }
 
-# Paths come as text (/tags/owner, tags.owner, authentication[0]) or as a list of steps.
-root(path) := regex.find_n(`[A-Za-z0-9_]+`, path, 1)[0] if is_string(path)
+# Paths come as text (tags.owner, authentication[0], /tags/owner) or as a list of steps; without a step, or in a form
+# that is not understood, they mean everything.
+whole := ""
 
-root(path) := path[0] if is_array(path)
+root(path) := step if {
+	is_string(path)
+	some step in regex.find_n(`[A-Za-z0-9_]+`, path, 1)
+} else := step if {
+	is_array(path)
+	some step in array.slice(path, 0, 1)
+} else := whole
 
 # PLN-012: what costs much is approved by those who watch the costs.
 
