@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import httpx
-import regorus
 from pydantic import ConfigDict, Field, ValidationError
 from pydantic_settings import SettingsConfigDict
 
@@ -121,6 +120,8 @@ class RegorusEngine:
     def _engine(self, rules: RuleSet) -> Any:
         """Engine of this thread, loaded again when the rules have changed."""
         if getattr(self._thread, "revision", None) != rules.revision:
+            import regorus  # noqa: PLC0415 - a native library, needed at the first decision only
+
             engine = regorus.Engine()
             for path, text in rules.policies:
                 engine.add_policy(path, text)

@@ -1,0 +1,45 @@
+import itertools
+
+import pytest
+
+from shared.errors import RequestRejectedError
+from shared.guard import Action, Facts, Mode, Permit, Verdict, decide, permit
+
+ACTION = Action(rule="undo", kind="repository", target="contoso/payments-api", owner="req-1")
+SHIELDS = ("locked", "frozen", "held", "kill_switch")
+
+
+def test_what_the_request_made_may_be_removed() -> None:
+    assert decide(ACTION, Facts(owned_by="req-1")).verdict is Verdict.ALLOW
+    assert permit(ACTION, Facts(owned_by="req-1")).action is ACTION
+
+
+@pytest.mark.parametrize("owner", [None, "req-2", ""])
+def test_what_it_did_not_make_stays(owner: str | None) -> None:
+    decision = decide(ACTION, Facts(owned_by=owner))
+    assert decision.verdict is Verdict.REFUSE
+    assert "contoso/payments-api" in decision.reason
+    with pytest.raises(RequestRejectedError) as refused:
+        permit(ACTION, Facts(owned_by=owner))
+    assert refused.value.status == 409
+
+
+@pytest.mark.parametrize(("shields", "mode"), list(itertools.product(itertools.product((False, True), repeat=4), Mode)))
+def test_shields_win_over_every_mode(shields: tuple[bool, ...], mode: Mode) -> None:
+    facts = Facts(mode=mode, owned_by="req-1", **dict(zip(SHIELDS, shields, strict=True)))
+    verdict = decide(ACTION, facts).verdict
+    if any(shields):
+        assert verdict is Verdict.REFUSE
+    else:
+        expected = {Mode.ACT: Verdict.ALLOW, Mode.PROPOSE: Verdict.PROPOSE}
+        assert verdict is expected.get(mode, Verdict.REFUSE)
+
+
+def test_a_proposal_is_no_permit() -> None:
+    with pytest.raises(RequestRejectedError):
+        permit(ACTION, Facts(mode=Mode.PROPOSE, owned_by="req-1"))
+
+
+def test_a_permit_cannot_be_made_up() -> None:
+    with pytest.raises(TypeError):
+        Permit(ACTION, object())
