@@ -16,26 +16,19 @@ from local.host.errors import HostError
 
 def _options() -> Options:
     parser = argparse.ArgumentParser(prog="python -m local.host", description=__doc__)
-    parser.add_argument("--root", type=Path, required=True, help="folder of function_app.py and host.json")
-    parser.add_argument("--data", type=Path, required=True, help="folder of the durable state and the keys")
+    parser.add_argument("--root", type=_path, required=True, help="folder of function_app.py and host.json")
+    parser.add_argument("--data", type=_path, required=True, help="folder of the durable state and the keys")
     parser.add_argument("--port", type=int, default=7071, help="0 takes a free one")
     parser.add_argument("--rpc-port", type=int, default=0, help="loopback port of the durable SDK; 0 takes a free one")
     parser.add_argument("--log", default="INFO", choices=["DEBUG", "INFO", "WARNING", "ERROR"])
     parser.add_argument("--auth", action="store_true", help="ask for keys, as Azure does")
     parser.add_argument("--grace", type=float, default=10.0, help="seconds running activities get at a stop")
-    parser.add_argument("--ready-file", type=Path, help="written as JSON when the host answers")
-    given = parser.parse_args()
-    ready = given.ready_file.absolute() if given.ready_file else None
-    return Options(
-        root=given.root.absolute(),
-        data=given.data.absolute(),
-        port=given.port,
-        rpc_port=given.rpc_port,
-        log=given.log,
-        auth=given.auth,
-        grace=given.grace,
-        ready_file=ready,
-    )
+    parser.add_argument("--ready-file", type=_path, help="written as JSON when the host answers")
+    return Options(**vars(parser.parse_args()))
+
+
+def _path(text: str) -> Path:
+    return Path(text).absolute()
 
 
 @contextlib.contextmanager

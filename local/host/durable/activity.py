@@ -1,9 +1,11 @@
 """Runs one activity and commits its result together with the removal of its row."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from local.host.durable.events import Kind, dump, event
+from local.host.durable.mirror import missing
 from local.host.durable.store import Activity, Store
 from local.host.errors import FunctionError
 from local.host.frames import Value
@@ -11,17 +13,14 @@ from local.host.functions import Function
 from local.host.invoker import Call, Invoker
 
 
+@dataclass(frozen=True)
 class ActivityRunner:
     """At least once: the row stays until the result is committed."""
 
-    def __init__(
-        self,
-        store: Store,
-        invoker: Invoker,
-        functions: Mapping[str, Function],
-        client_inputs: Callable[[Function], list[tuple[str, Value]]],
-    ) -> None:
-        self._store, self._invoker, self._functions, self._client_inputs = store, invoker, functions, client_inputs
+    store: Store
+    invoker: Invoker
+    functions: Mapping[str, Function]
+    client_inputs: Callable[[Function], list[tuple[str, Value]]]
 
     async def run(self, activity: Activity) -> None:
         """Run it; a failure of the function is a result too. Raises WorkerLostError: run it again."""
@@ -33,28 +32,19 @@ class ActivityRunner:
             kind = Kind.TASK_FAILED
             # Two spaces: what the extension makes of the worker's RpcException label.
             report["Reason"] = f"Activity function '{activity.name}' failed:  {error.message}"
-            report["Details"] = dump(
-                {
-                    "$type": "System.Exception",
-                    "ClassName": "System.Exception",
-                    "Message": f" {error.message}",
-                    "StackTraceString": error.stack,
-                }
-            )
-        with self._store.transaction():
-            if self._store.delete_activity(activity.number):
-                self._store.put_message(activity.instance_id, event(kind, report), activity.execution_id)
+            details = {"ClassName": "System.Exception", "Message": f" {error.message}", "StackTraceString": error.stack}
+            report["Details"] = dump({"$type": "System.Exception", **details})
+        with self.store.transaction():
+            if self.store.delete_activity(activity.number):
+                self.store.put_message(activity.instance_id, event(kind, report), activity.execution_id)
 
     async def _result(self, activity: Activity) -> str | None:
-        function = self._functions.get(activity.name)
+        function = self.functions.get(activity.name)
         if function is None:
-            raise FunctionError(
-                f"The function '{activity.name}' doesn't exist, is disabled, or is not an activity function."
-            )
+            raise FunctionError(missing(activity.name, "activity"))
         payload: list[tuple[str, Value]] = [(function.trigger["name"], ("string", activity.input))]
-        inputs = payload + self._client_inputs(function)
-        result = await self._invoker.invoke(
-            Call(function, f"activity of {activity.instance_id}", inputs, trace=activity.trace)
-        )
+        inputs = payload + self.client_inputs(function)
+        call = Call(function, f"activity of {activity.instance_id}", inputs, trace=activity.trace)
+        result = await self.invoker.invoke(call)
         _, value = result.returned
         return None if value in (None, "null") else str(value)

@@ -76,7 +76,6 @@ class Client:
         with self._store.transaction():
             version = version or self._engine.settings.default_version
             self._store.create(name, instance_id, payload, version=version, trace=trace)
-        self._engine.forget(instance_id)
         self._engine.wake(instance_id)
         return instance_id
 
@@ -116,7 +115,6 @@ class Client:
             return False
         with self._store.transaction():
             self._store.purge(instance.id)
-        self._engine.forget(instance.id)
         return True
 
 

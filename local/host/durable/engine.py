@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from local.host.durable.activity import ActivityRunner
-from local.host.durable.episode import Effects, Episodes
+from local.host.durable.commit import Effects
+from local.host.durable.episode import Episodes
 from local.host.durable.mirror import Names
 from local.host.durable.store import Activity, Store
 from local.host.errors import FunctionTimeoutError, WorkerLostError
@@ -61,7 +62,6 @@ class Engine:
         self._clock: asyncio.Task[None] | None = None
         self._waiters: dict[str, asyncio.Event] = {}
         self._closing = False
-        self.forget = self._episodes.forget
 
     def start(self) -> Resumed:
         """Queue again everything that was committed and not finished; returns how much that is."""

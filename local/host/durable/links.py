@@ -23,16 +23,14 @@ class Links:
         """The management URLs of one instance, on the caller's own origin."""
         one = f"{origin or self.origin}{_PATH}/instances/{quote(instance_id, safe=':')}"
         query = f"taskHub={self.hub}&connection=Storage&code={self.code}"
+        verbs = ("terminate", "rewind", "suspend", "resume")
         return {
             "id": instance_id,
             "statusQueryGetUri": f"{one}?{query}",
             "sendEventPostUri": f"{one}/raiseEvent/{{eventName}}?{query}",
-            "terminatePostUri": f"{one}/terminate?reason={{text}}&{query}",
-            "rewindPostUri": f"{one}/rewind?reason={{text}}&{query}",
             "purgeHistoryDeleteUri": f"{one}?{query}",
             "restartPostUri": f"{one}/restart?{query}",
-            "suspendPostUri": f"{one}/suspend?reason={{text}}&{query}",
-            "resumePostUri": f"{one}/resume?reason={{text}}&{query}",
+            **{f"{verb}PostUri": f"{one}/{verb}?reason={{text}}&{query}" for verb in verbs},
         }
 
     def client_inputs(self, function: Function) -> list[tuple[str, Value]]:

@@ -18,11 +18,11 @@ from local.host.durable.tasks import Steps, Task, TaskFailedError, gather, run, 
 _SCHEDULING = {
     Kind.TASK_SCHEDULED: "activity",
     Kind.TIMER_CREATED: "timer",
-    Kind.SUB_ORCHESTRATION_CREATED: "sub-orchestration",
+    Kind.SUB_ORCHESTRATION_INSTANCE_CREATED: "sub-orchestration",
 }
 _COMPLETIONS = {
     Kind.TASK_COMPLETED: ("TaskScheduledId", "Result"),
-    Kind.SUB_ORCHESTRATION_COMPLETED: ("TaskScheduledId", "Result"),
+    Kind.SUB_ORCHESTRATION_INSTANCE_COMPLETED: ("TaskScheduledId", "Result"),
     Kind.TIMER_FIRED: ("TimerId", None),
 }
 _LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)
@@ -83,13 +83,13 @@ class Mirror:
     def _activity(self, action: dict[str, Any]) -> Task:
         name = action["functionName"]
         if name not in self._names.activities:
-            raise OrchestrationFailedError(_missing(name, "activity"))
+            raise OrchestrationFailedError(missing(name, "activity"))
         return self._schedule("activity", name=name, input=action.get("input"))
 
     def _sub_orchestration(self, action: dict[str, Any]) -> Task:
         name = action["functionName"]
         if name not in self._names.orchestrators:
-            raise OrchestrationFailedError(_missing(name, "orchestrator"))
+            raise OrchestrationFailedError(missing(name, "orchestrator"))
         instance_id = action.get("instanceId") or f"{self._execution_id}:{self._next:x}"
         version = action.get("version") or ""
         details = {"name": name, "input": action.get("input"), "instance_id": instance_id, "version": version}
@@ -171,7 +171,7 @@ class Mirror:
             number, result = _COMPLETIONS[kind]
             if task := self.open.pop(event[number], None):
                 task.settle(event.get(result) if result else None)
-        elif kind in (Kind.TASK_FAILED, Kind.SUB_ORCHESTRATION_FAILED):
+        elif kind in (Kind.TASK_FAILED, Kind.SUB_ORCHESTRATION_INSTANCE_FAILED):
             if task := self.open.pop(event["TaskScheduledId"], None):
                 task.settle(event.get("Reason"), succeeded=False)
         elif kind is Kind.EVENT_RAISED and self.continued:
@@ -198,5 +198,6 @@ class Mirror:
         )
 
 
-def _missing(name: str, role: str) -> str:
+def missing(name: str, role: str) -> str:
+    """The extension's sentence about an unknown function."""
     return f"The function '{name}' doesn't exist, is disabled, or is not an {role} function."

@@ -8,14 +8,14 @@ from typing import Any
 from local.host.durable.events import Event, Kind
 from local.host.durable.store import Instance
 
-_ENDS = (Kind.TASK_COMPLETED, Kind.TASK_FAILED, Kind.SUB_ORCHESTRATION_COMPLETED, Kind.SUB_ORCHESTRATION_FAILED)
-_STARTS = (Kind.TASK_SCHEDULED, Kind.SUB_ORCHESTRATION_CREATED)
+_ENDS = (
+    Kind.TASK_COMPLETED,
+    Kind.TASK_FAILED,
+    Kind.SUB_ORCHESTRATION_INSTANCE_COMPLETED,
+    Kind.SUB_ORCHESTRATION_INSTANCE_FAILED,
+)
+_STARTS = (Kind.TASK_SCHEDULED, Kind.SUB_ORCHESTRATION_INSTANCE_CREATED)
 _HIDDEN = (Kind.ORCHESTRATOR_STARTED, Kind.ORCHESTRATOR_COMPLETED)
-_NAMES = {
-    Kind.SUB_ORCHESTRATION_CREATED: "SubOrchestrationInstanceCreated",
-    Kind.SUB_ORCHESTRATION_COMPLETED: "SubOrchestrationInstanceCompleted",
-    Kind.SUB_ORCHESTRATION_FAILED: "SubOrchestrationInstanceFailed",
-}
 
 
 def _time(moment: float) -> str:
@@ -62,7 +62,7 @@ def history(raw: Sequence[str], *, show_output: bool, show_input: bool) -> list[
 
 
 def _shown(item: Event, kind: Kind, scheduled: dict[int, Event], *, show_output: bool, show_input: bool) -> Event:
-    name = _NAMES.get(kind, "".join(word.capitalize() for word in kind.name.split("_")))
+    name = "".join(word.capitalize() for word in kind.name.split("_"))
     event = {**item, "EventType": name}
     if kind in _ENDS and (start := scheduled.get(event.pop("TaskScheduledId"))):
         event |= {"ScheduledTime": start["Timestamp"], "FunctionName": start["Name"]}
