@@ -1,5 +1,6 @@
 """The data of the archetype is complete, valid, and agrees with the Terraform that it promises."""
 
+import json
 import re
 from typing import Any
 
@@ -106,9 +107,15 @@ def test_prices_name_the_database_size_that_terraform_orders(objects: list[dict[
     prices = next(entry["prices"] for entry in objects if entry["id"] == "database-server")
     assert {name for name, _, _ in sizes} == set(prices)
     for environment, sku, megabytes in sizes:
-        replicas = prices[environment][f"postgresql-{sku}"]
-        assert prices[environment]["postgresql-storage-gib"] == replicas * int(megabytes) // 1024
+        replicas = prices[environment][f"postgresql.flexible.{sku}"]
+        assert prices[environment]["postgresql.storage.gb"] == replicas * int(megabytes) // 1024
         assert replicas == (2 if environment == "prod" else 1)
+
+
+def test_every_price_item_has_a_price(objects: list[dict[str, Any]]) -> None:
+    known = json.loads((ROOT / "rules" / "prices.json").read_text(encoding="utf-8"))["items"]
+    asked = {item for entry in objects for items in entry.get("prices", {}).values() for item in items}
+    assert asked <= set(known)
 
 
 def test_every_environment_of_a_price_is_complete(archetype: dict[str, Any], objects: list[dict[str, Any]]) -> None:

@@ -158,6 +158,11 @@ class TestPipeline:
         assert workflow["jobs"]["build"]["if"] == "github.ref == 'refs/heads/main'"
         assert "environment" not in workflow["jobs"]["test"]
 
+    def test_installs_into_the_python_of_the_job_only(self, workflow: dict[str, Any]) -> None:
+        install = next(step["run"] for step in workflow["jobs"]["test"]["steps"] if step.get("name") == "Install")
+        assert '--python "$(command -v python)"' in install
+        assert "--system" not in install  # passes over a virtual environment and changes the machine's Python
+
     def test_dispatch_carries_the_request(self, workflow: dict[str, Any]) -> None:
         assert set(workflow["on"]["workflow_dispatch"]["inputs"]) == {"environment", "request_id"}
         assert "inputs.request_id" in workflow["run-name"]
