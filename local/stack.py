@@ -7,6 +7,7 @@ everything on SIGTERM but loses acknowledged writes on SIGKILL, therefore it is 
 import fcntl
 import json
 import os
+import shutil
 import ssl
 import sys
 import time
@@ -24,6 +25,7 @@ from local import azurite
 from local.processes import LocalRunError, Process, end_group, free_port, started_at
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+INFRASTRUCTURE = CHECKOUT / "infra"
 VENDORS_PORT = 7443
 HOST_PORT = 7071
 _ORDER_OF_END = ("host", "vendors", "azurite")
@@ -240,7 +242,19 @@ class Stack:
         command = [sys.executable, "-m", "local.vendors", "--data", str(self.directory)]
         command += ["--port", str(self.vendors_port), "--azurite-blob", service.blob_url]
         command += ["--azurite-table", service.table_url, "--ready-file", str(self._ready_file("vendors"))]
-        return Process("vendors", command, self._plain_environment(), CHECKOUT, self.log("vendors"))
+        environment = self._plain_environment() | {"APPSTORE_INFRASTRUCTURE_DIR": str(self._infrastructure())}
+        return Process("vendors", command, environment, CHECKOUT, self.log("vendors"))
+
+    def _infrastructure(self) -> Path:
+        """Lay out the infrastructure repository as infra/README.md describes it; GitHub's stand-in commits it."""
+        folder = self.directory / "infrastructure"
+        shutil.rmtree(folder, ignore_errors=True)
+        ignore = shutil.ignore_patterns("__pycache__", ".terraform*", "tests")
+        for name in ("iac_runner", "modules", "stacks"):
+            shutil.copytree(INFRASTRUCTURE / name, folder / name, ignore=ignore)
+        (folder / ".github" / "workflows").mkdir(parents=True)
+        shutil.copy(INFRASTRUCTURE / "workflows" / "iac.yml", folder / ".github" / "workflows")
+        return folder
 
     def _host(self) -> Process:
         command = [sys.executable, "-m", "local.host", "--root", str(self.root), "--port", str(self.host_port)]

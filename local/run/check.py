@@ -14,11 +14,13 @@ def lines(stack: Stack, request: dict[str, Any]) -> Iterator[str]:
     name = request["application"]
     yield "check it yourself"
     yield f"  export HTTPS_PROXY={proxy} SSL_CERT_FILE={bundle} CURL_CA_BUNDLE={bundle} GIT_SSL_CAINFO=$PWD/{bundle}"
-    links = request.get("links") or {}
-    if repository := links.get("repository"):
-        yield f"  git clone {repository}"
-    if application := links.get("application"):
-        yield f"  curl {application.rstrip('/')}/health"
+    links = {str(title): str(url) for title, url in (request.get("links") or {}).items()}
+    repository = links.get("Repository", "")
+    if repository:
+        yield f"  git clone {repository.replace('https://', 'https://reader:any@')}"
+    for title, url in links.items():
+        if title.startswith("Service"):
+            yield f"  curl {url}/health"
     yield f"  curl -k https://localhost:{stack.vendors_port}/_vendors/journal"
     yield f"  make drift APP={name}"
     yield f"  make undo REQUEST={request['id']}"

@@ -24,8 +24,8 @@ def undo(requester: Persona, terminal: Terminal, number: str) -> bool:
     told: set[tuple[str, str]] = set()
     while True:
         request = requester.get(f"/requests/{number}").body
-        for step in parse(request.get("steps", [])):
-            if step.finished and step.name.startswith("remove_") and step.key not in told:
+        for step in parse(request.get("undoSteps", [])):
+            if step.finished and step.key not in told:
                 told.add(step.key)
                 terminal.branch(step.name, step.detail or step.problem, step.state, step.finished - step.started)
         if request["state"] in ENDED or time.monotonic() > deadline:
