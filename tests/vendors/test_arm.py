@@ -23,7 +23,7 @@ CLUSTER = (
     f"{SUBSCRIPTION}/resourceGroups/rg-platform-dev/providers/Microsoft.ContainerService/managedClusters/aks-dev-weu"
 )
 TENANT = "11111111-1111-1111-1111-111111111111"
-VAULT_BODY = {
+VAULT_BODY: dict[str, Any] = {
     "location": "westeurope",
     "properties": {"tenantId": TENANT, "sku": {"family": "A", "name": "standard"}, "enableRbacAuthorization": True},
 }

@@ -85,6 +85,12 @@ class Arm:
         found = [self._estate.of_type(f"{kind}/federatedIdentityCredentials", owner["id"]) for owner in owners]
         return [credential["properties"] for credentials in found for credential in credentials]
 
+    def principal_id(self, client_id: str) -> str | None:
+        """The principal of the managed identity with this client id."""
+        owners = self._estate.of_type("Microsoft.ManagedIdentity/userAssignedIdentities")
+        found = (item["properties"] for item in owners if item["properties"]["clientId"] == client_id)
+        return next((str(properties["principalId"]) for properties in found), None)
+
     def dns_record(self, host: str) -> Resource | None:
         """The CNAME or A record set of a host name, from whatever zone holds it."""
         label, _, zone = host.lower().rstrip(".").partition(".")
