@@ -22,6 +22,7 @@ from typing import IO, Any, Self
 import httpx
 
 from local import azurite
+from local.platform import ensure_platform
 from local.processes import LocalRunError, Process, end_group, free_port, started_at
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -110,6 +111,7 @@ class Stack:
         self._processes["azurite"].require_ready(service.ready, 30)
         self._processes["vendors"].require_ready(self._ready_file("vendors").exists, 30)
         self._remember()
+        ensure_platform(self)
         self.timings["vendors"] = time.monotonic() - started
 
     def start_host(self) -> None:
@@ -182,6 +184,11 @@ class Stack:
         return self.directory / "ca" / "bundle.pem"
 
     @cached_property
+    def settings(self) -> dict[str, str]:
+        """The app settings of the local run."""
+        return app_settings(CHECKOUT)
+
+    @cached_property
     def api(self) -> httpx.Client:
         """The app's HTTP API, `/api/...`; give a persona's header with `headers=stack.bearer("requester")`."""
         return httpx.Client(base_url=self.host_url, timeout=60, trust_env=False)
@@ -197,7 +204,7 @@ class Stack:
         expires, token = self._tokens.get(persona, (0.0, ""))
         if time.monotonic() < expires:
             return token
-        tenant = app_settings(CHECKOUT)["ENTRA_TENANT_ID"]
+        tenant = self.settings["ENTRA_TENANT_ID"]
         answer = self.vendors.post(
             f"https://login.microsoftonline.com/{tenant}/oauth2/v2.0/token",
             data={
@@ -205,7 +212,7 @@ class Stack:
                 "username": persona,
                 "password": persona,
                 "client_id": "appstore-cli",
-                "scope": f"{app_settings(CHECKOUT)['ENTRA_AUDIENCE']}/.default",
+                "scope": f"{self.settings['ENTRA_AUDIENCE']}/.default",
             },
         )
         answer.raise_for_status()
@@ -271,7 +278,7 @@ class Stack:
             "REQUESTS_CA_BUNDLE": bundle,
             "IDENTITY_ENDPOINT": f"{self.proxy_url}/msi/token",
         }
-        return self._plain_environment() | app_settings(CHECKOUT) | addresses | dict(self.host_environment)
+        return self._plain_environment() | self.settings | addresses | dict(self.host_environment)
 
     def _plain_environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}

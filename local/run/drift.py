@@ -1,7 +1,6 @@
 """`make drift APP=<name>`: let the infrastructure repository's own pipeline compare an application with its code.
 
-Runs the workflow `iac.yml` with the action `drift` for every environment and prints what it found. Signs in as the App
-Store does: managed identity -> Key Vault -> GitHub App.
+Runs the workflow `iac.yml` with the action `drift` for every environment and prints what it found.
 """
 
 import argparse
@@ -12,14 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
-import jwt
 
 from local.processes import LocalRunError
 from local.run.api import Persona
 from local.run.terminal import Terminal
-from local.stack import CHECKOUT, Stack, app_settings, running_stack
+from local.sign_in import GITHUB, github_headers, identity_token
+from local.stack import Stack, running_stack
 
-GITHUB = "https://api.github.com"
 SECONDS = 180
 
 
@@ -28,12 +26,12 @@ class Pipeline:
     """The infrastructure repository's workflow, over GitHub's REST API."""
 
     stack: Stack
-    settings: dict[str, str]
     headers: dict[str, str]
 
     @property
     def repository(self) -> str:
-        return f"{GITHUB}/repos/{self.settings['GITHUB_OWNER']}/{self.settings['GITHUB_INFRASTRUCTURE_REPOSITORY']}"
+        settings = self.stack.settings
+        return f"{GITHUB}/repos/{settings['GITHUB_OWNER']}/{settings['GITHUB_INFRASTRUCTURE_REPOSITORY']}"
 
     def call(self, method: str, url: str, body: object = None) -> Any:
         response = self.stack.vendors.request(method, url, json=body, headers=self.headers)
@@ -68,45 +66,13 @@ class Pipeline:
         raise LocalRunError(f"the drift run {run_id} did not end within {SECONDS} s")
 
     def _blob(self, name: str) -> dict[str, Any]:
-        token = identity_token(self.stack, self.settings, "https://storage.azure.com/")
+        token = identity_token(self.stack, "https://storage.azure.com/")
         headers = {"Authorization": f"Bearer {token}", "x-ms-version": "2024-11-04"}
-        account = self.settings["TERRAFORM_STATE_ACCOUNT"]
+        account = self.stack.settings["TERRAFORM_STATE_ACCOUNT"]
         answer = self.stack.vendors.get(f"https://{account}.blob.core.windows.net/plans/{name}", headers=headers)
         answer.raise_for_status()
         document: dict[str, Any] = answer.json()
         return document
-
-
-def identity_token(stack: Stack, settings: dict[str, str], resource: str) -> str:
-    """Return a token of the App Store's managed identity (App Service endpoint, 2019-08-01)."""
-    answer = httpx.get(
-        f"{stack.proxy_url}/msi/token",
-        params={"resource": resource, "api-version": "2019-08-01", "client_id": settings["AZURE_CLIENT_ID"]},
-        headers={"X-IDENTITY-HEADER": settings["IDENTITY_HEADER"]},
-        trust_env=False,
-    )
-    answer.raise_for_status()
-    return str(answer.json()["access_token"])
-
-
-def sign_in(stack: Stack) -> Pipeline:
-    """Sign in as the GitHub App."""
-    settings = app_settings(CHECKOUT)
-    vault = identity_token(stack, settings, "https://vault.azure.net")
-    secret = stack.vendors.get(
-        f"{settings['GITHUB_KEY_VAULT']}/secrets/{settings['GITHUB_KEY_SECRET']}?api-version=7.4",
-        headers={"Authorization": f"Bearer {vault}"},
-    )
-    secret.raise_for_status()
-    now = int(time.time())
-    claims = {"iat": now - 60, "exp": now + 300, "iss": settings["GITHUB_APP_ID"]}
-    assertion = jwt.encode(claims, secret.json()["value"], "RS256")
-    answer = stack.vendors.post(
-        f"{GITHUB}/app/installations/{settings['GITHUB_INSTALLATION_ID']}/access_tokens",
-        headers={"Authorization": f"Bearer {assertion}"},
-    )
-    answer.raise_for_status()
-    return Pipeline(stack, settings, {"Authorization": f"Bearer {answer.json()['token']}"})
 
 
 def report(stack: Stack, terminal: Terminal, application: str) -> bool:
@@ -114,7 +80,7 @@ def report(stack: Stack, terminal: Terminal, application: str) -> bool:
     known = Persona(stack, "operator").get(f"/applications/{application}")
     if not known.ok:
         raise LocalRunError(f"The application {application} is not known: {known.problem}")
-    pipeline, clean = sign_in(stack), True
+    pipeline, clean = Pipeline(stack, github_headers(stack)), True
     for environment in known.body["environments"]:
         found = pipeline.drift(application, str(environment))
         changes = [*found.get("drift", []), *(row for row in found["changes"] if row["action"] != "noop")]

@@ -1,0 +1,101 @@
+"""What the platform team set up before the App Store: the pipeline's identities, variables and blob containers.
+
+Made over the vendors' own APIs, once per local run. There is no stored secret: Entra ID trusts the tokens of the
+infrastructure repository's environments.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from local.sign_in import GITHUB, github_headers, identity_token
+
+if TYPE_CHECKING:
+    from local.stack import Stack
+
+SUBSCRIPTION = "20000000-0000-0000-0000-000000000001"
+IDENTITIES = (
+    f"https://management.azure.com/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-appstore"
+    "/providers/Microsoft.ManagedIdentity/userAssignedIdentities"
+)
+API_VERSION = "api-version=2023-01-31"
+ISSUER = "https://token.actions.githubusercontent.com"
+PURPOSES = ("plan", "apply")
+STAGES = ("dev", "qa", "prod")
+CONTAINERS = ("tfstate", "plans")
+
+
+@dataclass(frozen=True)
+class Platform:
+    """Signed in once, converges on every start."""
+
+    stack: "Stack"
+    github: dict[str, str]
+    azure: dict[str, str]
+    storage: dict[str, str]
+
+    @property
+    def repository(self) -> str:
+        settings = self.stack.settings
+        return f"{GITHUB}/repos/{settings['GITHUB_OWNER']}/{settings['GITHUB_INFRASTRUCTURE_REPOSITORY']}"
+
+    def ensure(self) -> None:
+        """Make what is missing; the last thing made tells that all is there."""
+        if self._has_variable("IAC_STATE_ACCOUNT"):
+            return
+        for container in CONTAINERS:
+            self._container(container)
+        prefix = self._call("GET", f"{self.repository}/actions/oidc/customization/sub", self.github)["sub_claim_prefix"]
+        for purpose in PURPOSES:
+            identity = self._identity(f"id-iac-{purpose}")
+            for stage in STAGES:
+                self._environment(identity, f"iac-{purpose}-{stage}", prefix)
+        self._variable("", "ARM_TENANT_ID", self.stack.settings["ENTRA_TENANT_ID"])
+        self._variable("", "IAC_STATE_ACCOUNT", self.stack.settings["TERRAFORM_STATE_ACCOUNT"])
+
+    def _identity(self, name: str) -> dict[str, Any]:
+        document: dict[str, Any] = self._call(
+            "PUT", f"{IDENTITIES}/{name}?{API_VERSION}", self.azure, {"location": "westeurope"}
+        )
+        return document
+
+    def _environment(self, identity: dict[str, Any], name: str, prefix: str) -> None:
+        trust = {
+            "issuer": ISSUER,
+            "subject": f"{prefix}:environment:{name}",
+            "audiences": ["api://AzureADTokenExchange"],
+        }
+        url = f"{IDENTITIES}/{identity['name']}/federatedIdentityCredentials/{name}?{API_VERSION}"
+        self._call("PUT", url, self.azure, {"properties": trust})
+        self._call("PUT", f"{self.repository}/environments/{name}", self.github, {})
+        self._variable(f"/environments/{name}", "ARM_CLIENT_ID", identity["properties"]["clientId"])
+
+    def _has_variable(self, name: str) -> bool:
+        url = f"{self.repository}/actions/variables/{name}"
+        return self.stack.vendors.get(url, headers=self.github).status_code == httpx.codes.OK
+
+    def _variable(self, scope: str, name: str, value: str) -> None:
+        url = f"{self.repository}{scope or '/actions'}/variables"
+        answer = self.stack.vendors.post(url, json={"name": name, "value": value}, headers=self.github)
+        if answer.status_code != httpx.codes.CONFLICT:
+            answer.raise_for_status()
+
+    def _container(self, name: str) -> None:
+        account = self.stack.settings["TERRAFORM_STATE_ACCOUNT"]
+        url = f"https://{account}.blob.core.windows.net/{name}?restype=container"
+        answer = self.stack.vendors.put(url, headers=self.storage)
+        if answer.status_code != httpx.codes.CONFLICT:
+            answer.raise_for_status()
+
+    def _call(self, method: str, url: str, headers: dict[str, str], body: object = None) -> Any:
+        response = self.stack.vendors.request(method, url, json=body, headers=headers)
+        response.raise_for_status()
+        return response.json()
+
+
+def ensure_platform(stack: "Stack") -> None:
+    """Make what the platform team provides, unless it is there."""
+    storage = {"Authorization": f"Bearer {identity_token(stack, 'https://storage.azure.com/')}"}
+    azure = {"Authorization": f"Bearer {identity_token(stack, 'https://management.azure.com/')}"}
+    Platform(stack, github_headers(stack), azure, storage | {"x-ms-version": "2024-11-04"}).ensure()
