@@ -18,6 +18,7 @@ from shared.models.plan import Change, EnvironmentPlan, MadeObject
 from shared.models.runs import (
     ActivityInput,
     ApplyResult,
+    DestroyPlan,
     DestroyResult,
     IacRun,
     InfrastructureChange,
@@ -131,8 +132,31 @@ async def start_apply(data: IacRun) -> PipelineRun:
 
 
 @activity
+async def start_destroy_plan(data: IacRun) -> PipelineRun:
+    """Start the pipeline that plans the destruction of one environment.
+
+    Idempotency: as ``start_plan``.
+    """
+    return await _start(data)
+
+
+@activity
+async def read_destroy_plan(data: DestroyResult) -> DestroyPlan:
+    """Fetch the digest of the saved plan that destroys.
+
+    Idempotency: reads only.
+    """
+    result = await _result(data.run_id, "destroy-plan", data.pipeline)
+    _require_success(result, "destroy-plan")
+    if not result.plan_sha256:
+        call = VendorCall("infrastructure pipeline", "destroy-plan")
+        raise PermanentIntegrationError(call, f"the run {data.run_id} saved no plan")
+    return DestroyPlan(plan_sha256=result.plan_sha256)
+
+
+@activity
 async def start_destroy(data: IacRun) -> PipelineRun:
-    """Start the pipeline that destroys one environment.
+    """Start the pipeline that destroys one environment by its saved plan.
 
     Idempotency: as ``start_plan``; destroying what is gone changes nothing.
     """
@@ -163,17 +187,21 @@ async def _start(data: IacRun) -> PipelineRun:
     return PipelineRun(repository=name, run_id=found.id, status=found.status, link=found.html_url)
 
 
-async def _result(run_id: str, action: str) -> _RunnerResult:
+async def _result(run_id: str, action: str, pipeline: PipelineRun) -> _RunnerResult:
     """The runner's verified result.
 
     Raises:
+        PermanentIntegrationError: the pipeline ended before the runner could write one.
         TransientIntegrationError: the artefact is not there or is not this run's.
     """
     call = VendorCall("infrastructure pipeline", action)
     try:
         result = _RunnerResult.model_validate_json(await blobs.read_artefact(run_id, "result.json"))
     except NotFoundError as error:
-        raise PermanentIntegrationError(call, f"the run {run_id} left no result") from error
+        where = await github_actions.read_failure(pipeline.repository, pipeline.run_id)
+        place = where or "no step named"
+        detail = f"the pipeline ended as {pipeline.conclusion} without a result: {place}, see {pipeline.link}"
+        raise PermanentIntegrationError(call, detail) from error
     except ValueError as error:
         raise TransientIntegrationError(call, f"the result of {run_id} is not readable") from error
     if result.run_id != run_id:
@@ -195,7 +223,7 @@ async def read_plan_result(data: ReadPlanResult) -> PlanResult:
     Idempotency: reads only.
     """
     environment = str(data.run.environment)
-    result = await _result(data.run_id, "plan")
+    result = await _result(data.run_id, "plan", data.pipeline)
     _require_success(result, "plan")
     call = VendorCall("infrastructure pipeline", "plan")
     content = await blobs.read_artefact(data.run_id, "changeset.json")
@@ -242,7 +270,7 @@ async def read_apply_result(data: ReadApplyResult) -> ApplyResult:
 
     Idempotency: reads only.
     """
-    result = await _result(data.run_id, "apply")
+    result = await _result(data.run_id, "apply", data.pipeline)
     if result.problem and result.problem.stale:
         return ApplyResult(stale=True, detail="the saved plan no longer fits the state")
     _require_success(result, "apply")
@@ -266,7 +294,7 @@ async def read_destroy_result(data: DestroyResult) -> Removed:
 
     Idempotency: reads only.
     """
-    _require_success(await _result(data.run_id, "destroy"), "destroy")
+    _require_success(await _result(data.run_id, "destroy", data.pipeline), "destroy")
     record = await requests.get(data.run.application, data.run.request_id)
     environment = str(data.run.environment)
     zone, names = plans.zone_of(record.body, environment), environment_names(record.application, environment, record.id)

@@ -28,6 +28,6 @@ def plan_environment(context: df.DurableOrchestrationContext, data: EnvironmentI
     run_id = iac_run(data.request_id, data.environment, "plan", f"{data.round}.{data.attempt}")
     iac = IacRun(run=run, run_id=run_id, action="plan", commit=change.commit)
     started = PipelineRun.model_validate((yield from call(context, "start_plan", iac, data.pace)))
-    yield from follow(context, run, started, data.pace)
-    result = ReadPlanResult(run=run, run_id=run_id, round=data.round, change=change)
+    ended = yield from follow(context, run, started, data.pace)
+    result = ReadPlanResult(run=run, run_id=run_id, round=data.round, change=change, pipeline=ended)
     return Outcome.done((yield from call(context, "read_plan_result", result, data.pace)))

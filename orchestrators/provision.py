@@ -58,11 +58,9 @@ def _apply(
         plan_sha256=plan.plan_sha256,
     )
     started = PipelineRun.model_validate((yield from call(context, "start_apply", iac, data.pace)))
-    yield from follow(context, run, started, data.pace)
-    document = yield from call(
-        context, "read_apply_result", ReadApplyResult(run=run, run_id=run_id, plan=plan), data.pace
-    )
-    return ApplyResult.model_validate(document)
+    ended = yield from follow(context, run, started, data.pace)
+    result = ReadApplyResult(run=run, run_id=run_id, plan=plan, pipeline=ended)
+    return ApplyResult.model_validate((yield from call(context, "read_apply_result", result, data.pace)))
 
 
 def _plan_again(context: df.DurableOrchestrationContext, data: EnvironmentInput) -> Steps[EnvironmentPlan]:

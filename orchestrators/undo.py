@@ -11,6 +11,7 @@ from shared.models.plan import MadeObject
 from shared.models.problem import Problem
 from shared.models.runs import (
     ActivityInput,
+    DestroyPlan,
     DestroyResult,
     FinishRequest,
     IacRun,
@@ -76,9 +77,26 @@ def _remove(
 def _destroy(
     context: df.DurableOrchestrationContext, run: Run, work: UndoWork, data: UndoInput, residue: list[MadeObject]
 ) -> Steps[Any]:
-    environment = str(run.environment)
+    environment, commit = str(run.environment), work.commits[str(run.environment)]
+    plan_id = iac_run(data.request_id, environment, "destroy-plan", str(data.attempt))
+    planning = IacRun(run=run, run_id=plan_id, action="destroy-plan", commit=commit)
+    ended = yield from _pipeline(context, "start_destroy_plan", planning, data)
+    read = DestroyResult(run=run, run_id=plan_id, pipeline=ended)
+    plan = DestroyPlan.model_validate((yield from call(context, "read_destroy_plan", read, data.pace)))
     run_id = iac_run(data.request_id, environment, "destroy", str(data.attempt))
-    iac = IacRun(run=run, run_id=run_id, action="destroy", commit=work.commits[environment])
-    started = PipelineRun.model_validate((yield from call(context, "start_destroy", iac, data.pace)))
-    yield from follow(context, run, started, data.pace)
-    yield from _remove(context, "read_destroy_result", DestroyResult(run=run, run_id=run_id), data, residue)
+    iac = IacRun(
+        run=run,
+        run_id=run_id,
+        action="destroy",
+        commit=commit,
+        plan_run_id=plan_id,
+        plan_sha256=plan.plan_sha256,
+    )
+    ended = yield from _pipeline(context, "start_destroy", iac, data)
+    result = DestroyResult(run=run, run_id=run_id, pipeline=ended)
+    yield from _remove(context, "read_destroy_result", result, data, residue)
+
+
+def _pipeline(context: df.DurableOrchestrationContext, name: str, iac: IacRun, data: UndoInput) -> Steps[PipelineRun]:
+    started = PipelineRun.model_validate((yield from call(context, name, iac, data.pace)))
+    return (yield from follow(context, iac.run, started, data.pace))

@@ -204,6 +204,7 @@ class ReadPlanResult(ActivityInput):
     run_id: str
     round: int
     change: InfrastructureChange
+    pipeline: PipelineRun
 
 
 class PlanResult(Effect):
@@ -217,6 +218,7 @@ class ReadApplyResult(ActivityInput):
 
     run_id: str
     plan: EnvironmentPlan
+    pipeline: PipelineRun
 
 
 class ApplyResult(Effect):
@@ -284,6 +286,13 @@ class DestroyResult(ActivityInput):
     """Verify that an environment's infrastructure is gone."""
 
     run_id: str
+    pipeline: PipelineRun
+
+
+class DestroyPlan(Effect):
+    """The saved plan by which an environment is destroyed."""
+
+    plan_sha256: str
 
 
 class Removed(Effect):
