@@ -1,4 +1,5 @@
 import json
+import signal
 import ssl
 import subprocess
 import sys
@@ -38,9 +39,9 @@ class StandIns:
         self.client = httpx.Client(proxy=self.proxy, verify=context, trust_env=False, timeout=30)
         self.admin = httpx.Client(base_url=f"{self.proxy}/_vendors/", trust_env=False, timeout=30)
 
-    def stop(self) -> int:
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         self._close()
-        self.process.terminate()
+        self.process.send_signal(number)
         return self.process.wait(20)
 
     def kill(self) -> None:
@@ -54,7 +55,7 @@ class StandIns:
 
     def token(self, persona: str, scope: str = "api://appstore/.default") -> httpx.Response:
         form = {"grant_type": "password", "username": persona, "password": persona, "client_id": "cli", "scope": scope}
-        return self.client.post(f"{TOKEN_HOST}/oauth2/v2.0/token", data=form)
+        return self.client.post(f"{LOGIN}/oauth2/v2.0/token", data=form)
 
     def bearer(self, resource: str) -> dict[str, str]:
         token = self.token("admin", f"{resource}/.default").json()["access_token"]
@@ -65,7 +66,7 @@ class StandIns:
         self.admin.close()
 
 
-TOKEN_HOST = "https://login.microsoftonline.com/11111111-1111-1111-1111-111111111111"
+LOGIN = "https://login.microsoftonline.com/11111111-1111-1111-1111-111111111111"
 
 
 @pytest.fixture

@@ -104,6 +104,10 @@ class Kernel:
         if self._runner is not None:
             await self._runner.cleanup()
         await self._stop_vendors()
+        self.close()
+
+    def close(self) -> None:
+        """Close the files."""
         self._database.close()
         self._journal.close()
 
