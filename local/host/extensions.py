@@ -31,10 +31,10 @@ class Services:
     def of_kind(self, kind: str) -> list[Function]:
         return [function for function in self.functions.values() if function.kind == kind]
 
-    async def run(self, function: Function, reason: str, value: Value) -> Result:
+    async def run(self, function: Function, reason: str, value: Value, trace: str = "") -> Result:
         """Run a function with its trigger value and its durable clients; raises what Invoker raises."""
         inputs = [(function.trigger["name"], value), *self.links.client_inputs(function)]
-        return await self.invoker.invoke(Call(function, reason, inputs))
+        return await self.invoker.invoke(Call(function, reason, inputs, trace=trace))
 
 
 class Extension:

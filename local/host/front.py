@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from http.cookies import SimpleCookie
 from typing import Any
 
 from aiohttp import web
@@ -13,12 +12,11 @@ from local.host.errors import FunctionError, WorkerLostError
 from local.host.extensions import Extension, Services
 from local.host.frames import EMPTY, Value
 from local.host.functions import Function
-from local.host.invoker import Call, Result
+from local.host.invoker import Result
 from local.host.keys import Keys
 from local.host.routing import Route
 
 _WEBHOOKS = "/runtime/webhooks/"
-_SAME_SITE = {1: "Lax", 2: "Strict", 3: "None"}
 _CONNECTION_HEADERS = {"content-length", "transfer-encoding", "connection", "keep-alive"}
 _HOME = "Your Functions 4.0 app is up and running"
 
@@ -74,11 +72,9 @@ class Front:
         if not self._keys.allow(request, str(function.trigger.get("authLevel") or "function").lower()):
             return web.Response(status=401)
         value: Value = ("http", await _to_worker(request, values))
-        inputs = [(function.trigger["name"], value), *self._services.links.client_inputs(function)]
         reason = "This function was programmatically called via the host APIs."
         try:
-            trace = request.headers.get("traceparent", "")
-            result = await self._services.invoker.invoke(Call(function, reason, inputs, trace=trace))
+            result = await self._services.run(function, reason, value, request.headers.get("traceparent", ""))
         except FunctionError:
             return web.Response(status=500)
         except WorkerLostError:
@@ -119,17 +115,5 @@ def _from_worker(value: Value) -> web.Response:
     raw = body.encode() if isinstance(body, str) else body
     response = web.Response(status=int(content["status"]), body=raw or b"", headers=headers)
     for cookie in content["cookies"]:
-        response.headers.add("Set-Cookie", _cookie(cookie))
+        response.headers.add("Set-Cookie", cookie)
     return response
-
-
-def _cookie(fields: dict[str, Any]) -> str:
-    jar: SimpleCookie = SimpleCookie()
-    jar[fields["name"]] = fields["value"]
-    morsel = jar[fields["name"]]
-    for attribute, field in (("domain", "domain"), ("path", "path"), ("max-age", "max_age")):
-        if fields[field] is not None:
-            morsel[attribute] = fields[field]
-    morsel["secure"], morsel["httponly"] = bool(fields["secure"]), bool(fields["http_only"])
-    morsel["samesite"] = _SAME_SITE.get(fields["same_site"], "")
-    return morsel.OutputString()

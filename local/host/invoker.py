@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import itertools
 import logging
-import os
 import signal
 import socket
 import sys
@@ -22,6 +21,9 @@ from local.host.functions import Function
 
 _log = logging.getLogger("local.host.invocation")
 _FRAME_LIMIT = 1 << 26
+# The app finds its own folder on sys.path, not this host's: worker.main replaces the entry.
+_BOOT = "import sys; sys.path[0] = sys.argv.pop(1); from local.host.worker import main; main()"
+_IMPORT_ROOT = Path(__file__).resolve().parents[2]
 _FIRST_BACK_OFF, _LONGEST_BACK_OFF = 0.1, 10.0
 
 
@@ -80,10 +82,9 @@ class WorkerProcess:
     async def _launch(self) -> tuple[asyncio.StreamReader, dict[str, Function]]:
         ours, theirs = socket.socketpair()
         with theirs:
-            command = (sys.executable, "-m", "local.host.worker", str(theirs.fileno()), str(self._root))
-            environment = {**os.environ, "PYTHONPATH": _import_path()}
+            arguments = (str(_IMPORT_ROOT), str(theirs.fileno()), str(self._root), self._log_level)
             self._process = await asyncio.create_subprocess_exec(
-                *command, self._log_level, pass_fds=[theirs.fileno()], env=environment, start_new_session=True
+                sys.executable, "-c", _BOOT, *arguments, pass_fds=[theirs.fileno()], start_new_session=True
             )
         reader, self._writer = await asyncio.open_connection(sock=ours, limit=_FRAME_LIMIT)
         try:
@@ -220,9 +221,3 @@ def _log_failure(name: str, error: FunctionError) -> None:
     # A failed orchestrator appends its whole state to the message: of no use to a reader.
     message, state, _ = error.message.partition("\n\n$OutOfProcData$")
     _log.error("%s failed: %s%s", name, message, "" if state else f"\n{error.stack}")
-
-
-def _import_path() -> str:
-    """Let the child import this package wherever the app lives."""
-    here = str(Path(__file__).resolve().parents[2])
-    return os.pathsep.join(part for part in (here, os.environ.get("PYTHONPATH", "")) if part)

@@ -110,10 +110,6 @@ def main() -> None:
         logging.getLogger(library).setLevel(logging.WARNING)
     # azure-functions-durable 1.7 warns on every legal replay that holds an early event.
     warnings.filterwarnings("ignore", message="Potential duplicate Task completion")
-    sys.path.insert(0, str(root))
+    sys.path[0] = str(root)
     os.chdir(root)
     asyncio.run(_serve(descriptor, root))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,5 +1,7 @@
 """Duck-typed FunctionRpc messages: azure-functions-runtime needs the shapes, not protobuf."""
 
+from email.utils import formatdate
+from http.cookies import SimpleCookie
 from types import SimpleNamespace
 from typing import Any
 
@@ -57,6 +59,7 @@ class RpcHttpCookie(Message):
     SameSite = _SameSite
 
 
+_COOKIE_FIELDS = {name: name for name in ("domain", "path", "secure")} | {"max-age": "max_age", "httponly": "http_only"}
 _PLAIN = (
     *("WorkerInitResponse", "WorkerMetadata", "RpcException", "RpcFunctionMetadata", "RpcRetryOptions"),
     *("FunctionMetadataResponse", "FunctionLoadResponse", "InvocationResponse", "RpcHttp", "Timestamp"),
@@ -83,13 +86,16 @@ def to_typed(value: Value) -> TypedData:
     return TypedData(**{kind: content})
 
 
-def _cookie(cookie: Any) -> dict[str, Any]:
-    def field(name: str) -> Any:
-        holder = getattr(cookie, name, None)
-        return next(iter(vars(holder).values()), None) if isinstance(holder, Message) else holder
-
-    names = ("name", "value", "domain", "path", "secure", "http_only", "max_age", "same_site")
-    return {name: field(name) for name in names}
+def _cookie(cookie: Any) -> str:
+    """The Set-Cookie header of an RpcHttpCookie."""
+    morsel = SimpleCookie({cookie.name: cookie.value})[cookie.name]
+    for attribute, field in _COOKIE_FIELDS.items():
+        if (nullable := getattr(cookie, field)) is not None:
+            morsel[attribute] = nullable.value
+    if cookie.expires is not None:
+        morsel["expires"] = formatdate(cookie.expires.value.seconds, usegmt=True)
+    morsel["samesite"] = {1: "Lax", 2: "Strict", 3: "None"}.get(cookie.same_site, "")
+    return morsel.OutputString()
 
 
 def from_typed(data: TypedData | None) -> Value:

@@ -77,6 +77,12 @@ def test_app_settings_are_there_before_the_import(web: Any) -> None:
     assert answer.headers["Content-Type"].startswith("text/plain")
 
 
+def test_the_app_imports_from_its_own_folder(web: Any) -> None:
+    path = web.get("/v1/import_path").json()
+    assert path[0] == str(web.root)
+    assert "" not in path
+
+
 def test_unknown_host_setting_is_warned_about(web: Any) -> None:
     assert "unknown setting 'noSuchSetting' is ignored" in web.log()
 

@@ -116,7 +116,7 @@ def test_timers_and_events_survive_a_kill(new_host: Callable[..., Any], eventual
     twice = host.orchestrate("two_timers", 1)
     eventually(lambda: host.status(waiting)["customStatus"] and host.status(expiring)["customStatus"])
     eventually(lambda: host.status(twice)["runtimeStatus"] == "Running")
-    host.orchestrate("blocked", 20)
+    host.orchestrate("blocked_once", 20)
     eventually(lambda: "Executing 'Functions.block'" in host.log())
     assert host.control(waiting, "raiseEvent/decision", json="before the kill") == 202
     host.kill()

@@ -5,7 +5,7 @@ import contextlib
 import heapq
 import logging
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,18 +13,14 @@ from local.host.durable.activity import ActivityRunner
 from local.host.durable.commit import Effects
 from local.host.durable.episode import Episodes
 from local.host.durable.mirror import Names
-from local.host.durable.store import Activity, Store
+from local.host.durable.store import Activity
 from local.host.errors import FunctionTimeoutError, WorkerLostError
-from local.host.frames import Value
+from local.host.extensions import Services
 from local.host.functions import Function
-from local.host.invoker import Invoker
-from local.host.settings import DurableSettings
 
 _log = logging.getLogger("local.host.durable")
 _INTERNAL_RETRY = 5.0
 _LONGEST_SLEEP = 3600.0
-
-type ClientInputs = Callable[[Function], list[tuple[str, Value]]]
 
 
 @dataclass(frozen=True)
@@ -38,22 +34,14 @@ class Resumed:
 class Engine:
     """Wakes instances when a message is due; one episode at a time per instance, limited by host.json."""
 
-    def __init__(
-        self,
-        store: Store,
-        invoker: Invoker,
-        functions: Mapping[str, Function],
-        settings: DurableSettings,
-        client_inputs: ClientInputs,
-    ) -> None:
-        self.store, self.settings = store, settings
-        self.orchestrators = _by_name(functions, "orchestrationTrigger", "orchestration")
-        activities = _by_name(functions, "activityTrigger", "activity")
-        names = Names(activities, self.orchestrators)
-        self._episodes = Episodes(store, invoker, self.orchestrators, names, settings)
-        self._activities = ActivityRunner(store, invoker, activities, client_inputs)
-        self._episode_slots = asyncio.Semaphore(settings.orchestrators)
-        self._activity_slots = asyncio.Semaphore(settings.activities)
+    def __init__(self, services: Services) -> None:
+        self.store, self.settings = services.store, services.settings.durable
+        self.orchestrators = _by_name(services.functions, "orchestrationTrigger", "orchestration")
+        activities = _by_name(services.functions, "activityTrigger", "activity")
+        self._episodes = Episodes(services, self.orchestrators, Names(activities, self.orchestrators))
+        self._activities = ActivityRunner(services, activities)
+        self._episode_slots = asyncio.Semaphore(self.settings.orchestrators)
+        self._activity_slots = asyncio.Semaphore(self.settings.activities)
         self._busy: set[str] = set()
         self._again: set[str] = set()
         self._alarms: list[tuple[float, str]] = []

@@ -2,17 +2,18 @@
 
 import json
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from local.host.durable.commit import Commit, Effects
 from local.host.durable.events import Event, Kind, dump, event
 from local.host.durable.mirror import Mirror, Names, OrchestrationFailedError, missing
-from local.host.durable.store import Instance, Message, Store
+from local.host.durable.store import Instance, Message
 from local.host.errors import FunctionError, FunctionTimeoutError
+from local.host.extensions import Services
 from local.host.functions import Function
-from local.host.invoker import Call, Invoker
-from local.host.settings import DurableSettings
+from local.host.invoker import Call
 
 _STATE_MARK = "\n\n$OutOfProcData$:"
 _CACHED = 500
@@ -42,15 +43,8 @@ class _History:
 class Episodes:
     """Runs episodes; per instance one at a time (the engine sees to that)."""
 
-    def __init__(
-        self,
-        store: Store,
-        invoker: Invoker,
-        orchestrators: dict[str, Function],
-        names: Names,
-        settings: DurableSettings,
-    ) -> None:
-        self._store, self._invoker, self._settings = store, invoker, settings
+    def __init__(self, services: Services, orchestrators: Mapping[str, Function], names: Names) -> None:
+        self._store, self._invoker, self._settings = services.store, services.invoker, services.settings.durable
         self._orchestrators, self._names = orchestrators, names
         self._histories: OrderedDict[str, _History] = OrderedDict()
 

@@ -13,9 +13,7 @@ class Durable(Extension):
 
     def __init__(self, services: Services) -> None:
         super().__init__(services)
-        durable = services.settings.durable
-        client_inputs = services.links.client_inputs
-        self.engine = Engine(services.store, services.invoker, services.functions, durable, client_inputs)
+        self.engine = Engine(services)
         self.api = DurableApi(self.engine, services.links)
 
     async def webhook(self, request: web.Request, path: str) -> web.StreamResponse:

@@ -190,6 +190,11 @@ def blocked(context: Context):
 
 
 @app.orchestration_trigger(context_name="context")
+def blocked_once(context: Context):
+    yield context.call_activity("block", context.get_input())
+
+
+@app.orchestration_trigger(context_name="context")
 def mortal(context: Context):
     return (yield context.call_activity("die_once", context.get_input()))
 

@@ -2,6 +2,7 @@
 # ruff: noqa: ARG001 - a function app: orchestrators are untyped generators, parameters bind by name
 import json
 import os
+import sys
 import time
 
 import azure.functions as func
@@ -92,3 +93,8 @@ async def guarded(req: func.HttpRequest) -> func.HttpResponse:
 @app.route(auth_level=func.AuthLevel.ADMIN)
 async def guarded_admin(req: func.HttpRequest) -> func.HttpResponse:
     return func.HttpResponse("open")
+
+
+@app.route()
+async def import_path(req: func.HttpRequest) -> func.HttpResponse:
+    return func.HttpResponse(json.dumps(sys.path))
