@@ -35,7 +35,7 @@ def test_microsofts_clients_work_with_a_managed_identity(with_storage: StandIns)
     written = with_storage.journal(system="storage")
     assert {entry["status"] for entry in written} >= {201, 204, 412}
     secrets = [entry["body"] for entry in with_storage.journal(system="key_vault") if entry["method"] == "PUT"]
-    assert {body["value"] for body in secrets} == {"REDACTED"}
+    assert {body["value"] for body in secrets if body} == {"REDACTED"}
     create = {"TableName": "kept"}
     token = with_storage.bearer("https://storage.azure.com")
     with_storage.admin.post("faults", json={"system": "storage", "method": "POST", "mode": "drop_after"})

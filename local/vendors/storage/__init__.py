@@ -110,17 +110,21 @@ async def _body(request: web.Request) -> Any:
 async def _relay(request: web.Request, answer: aiohttp.ClientResponse) -> web.StreamResponse:
     """Small answers whole, so that a fault can still replace or drop them; large ones as a stream."""
     headers = _headers(answer.headers)
-    # A HEAD answer tells the length of what it does not send.
     length = answer.headers.get("Content-Length")
     if request.method == "HEAD" and length is not None:
+        # It tells the length of what it does not send.
         headers.append(("Content-Length", length))
-    if request.method == "HEAD" or (length is not None and int(length) <= BUFFERED):
-        return _with(web.Response(status=answer.status, reason=answer.reason, body=await answer.read()), headers)
+    beginning = bytearray()
+    while len(beginning) <= BUFFERED and (chunk := await answer.content.readany()):
+        beginning += chunk
+    if len(beginning) <= BUFFERED:
+        return _with(web.Response(status=answer.status, reason=answer.reason, body=bytes(beginning)), headers)
     response = _with(web.StreamResponse(status=answer.status, reason=answer.reason), headers)
     if length is not None:
         response.content_length = int(length)
     await response.prepare(request)
-    async for chunk in answer.content.iter_chunked(256 * 1024):
+    await response.write(beginning)
+    async for chunk in answer.content.iter_any():
         await response.write(chunk)
     await response.write_eof()
     return response
