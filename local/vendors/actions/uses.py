@@ -9,9 +9,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-import helm_python
 import yaml
 
 from local.vendors.actions.runner import Job, StepError
@@ -130,20 +128,13 @@ async def k8s_bake(inputs: Inputs, _: dict[str, str], job: Job) -> Outputs:
     """azure/k8s-bake: Helm itself renders the chart."""
     if inputs.get("renderEngine") != "helm":
         raise StepError("only renderEngine helm is offered by this runner")
-    values: dict[str, Any] = {}
-    for file in inputs.get("overrideFiles", "").split():
-        values = _merge(values, yaml.safe_load((job.workspace / file).read_text()) or {})
-    for line in filter(None, map(str.strip, inputs.get("overrides", "").splitlines())):
-        name, value = line.split(":", 1)
-        values = _merge(values, helm_python.parse_set_string(f"{name}={value.strip().replace(',', '\\,')}"))
-    name, namespace = inputs.get("releaseName", "release"), inputs.get("namespace", "default")
-    try:
-        with helm_python.Chart.load(job.workspace / inputs["helmChart"]) as chart:
-            rendered = chart.render(values, name=name, namespace=namespace)
-    except helm_python.HelmError as error:
-        raise StepError(f"helm template failed: {error}") from None
     bundle = job.temp / f"baked-template-{len(list(job.temp.glob('baked-*')))}.yaml"
-    bundle.write_text("\n---\n".join(part for file, part in rendered.items() if file.endswith((".yaml", ".yml"))))
+    names = [inputs.get("releaseName", "release"), inputs.get("namespace", "default")]
+    files = [f"--file={job.workspace / file}" for file in inputs.get("overrideFiles", "").split()]
+    pairs = [line.split(":", 1) for line in inputs.get("overrides", "").splitlines() if line.strip()]
+    values = [f"--set={name.strip()}={value.strip()}" for name, value in pairs]
+    program, chart = str(Path(__file__).with_name("bake.py")), str(job.workspace / inputs["helmChart"])
+    await job.check(sys.executable, program, chart, str(bundle), *names, *files, *values)
     return {"manifestsBundle": str(bundle)}
 
 
@@ -239,11 +230,3 @@ def _artifacts(job: Job) -> Path:
 def _files(root: Path, pattern: str) -> list[Path]:
     found = [root] if pattern == "." else list(root.glob(pattern))
     return [file for one in found for file in (one.rglob("*") if one.is_dir() else [one]) if file.is_file()]
-
-
-def _merge(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-    merged = dict(one)
-    for key, value in other.items():
-        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = _merge(merged[key], value) if both else value
-    return merged

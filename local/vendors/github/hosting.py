@@ -81,7 +81,7 @@ class Hosting:
         self.save(repository)
         if new != ZERO and ref.startswith("refs/heads/"):
             event = {"ref": ref, "before": old, "after": new}
-            await self.kernel.vendor("actions").event(repository, "push", ref, new, event, actor)
+            await self.kernel.vendor("actions").event(repository, "push", ref, new, event, actor=actor)
 
     async def seed(self, source: Path) -> None:
         """Create the infrastructure repository from a folder, or commit what changed there since the last start."""

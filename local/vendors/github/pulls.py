@@ -35,7 +35,7 @@ async def create(call: Call) -> Json:
     await repository.git("update-ref", f"refs/pull/{number}/head", head_sha)
     shown = _shape(call, _save(call, pull))
     event = {"action": "opened", "number": number, "pull_request": shown}
-    await call.actions.event(repository, "pull_request", f"refs/pull/{number}/merge", head_sha, event, call.actor)
+    await call.actions.event(repository, "pull_request", f"refs/pull/{number}/merge", head_sha, event, actor=call.actor)
     return shown
 
 

@@ -98,6 +98,13 @@ class Repository:
             found.append({"path": path, "mode": mode, "type": kind, "sha": sha, "size": size})
         return found
 
+    async def folder(self, commit: str, path: str) -> list[str]:
+        """The paths of the entries of a folder in a commit; none when it is not there."""
+        try:
+            return [f"{path}/{entry['path']}" for entry in await self.entries(f"{commit}:{path}")]
+        except GitError:
+            return []
+
     async def read(self, commit: str, path: str) -> bytes | None:
         """The content of a file in a commit; None when it is not there."""
         try:

@@ -39,7 +39,7 @@ async def dispatch(call: Call) -> web.Response | None:
         raise ApiError(422, f"No ref found for: {ref}")
     try:
         inputs = call.body.get("inputs") or {}
-        run = await call.actions.dispatch(call.repository, workflow["path"], ref, sha, inputs, call.actor)
+        run = await call.actions.dispatch(call.repository, workflow["path"], ref, sha, inputs, actor=call.actor)
     except ValueError as error:
         raise ApiError(422, str(error)) from None
     if not (call.body.get("return_run_details") or call.request.headers.get("X-GitHub-Api-Version") == "2026-03-10"):
@@ -115,9 +115,7 @@ def _find_job(call: Call) -> tuple[Json, Json]:
 async def _workflows(call: Call) -> list[Json]:
     repository = call.repository
     head = await repository.resolve(repository.document["default_branch"])
-    if head is None or not await repository.resolve(f"{head}:{FOLDER}", "tree"):
-        return []
-    paths = [f"{FOLDER}/{entry['path']}" for entry in await repository.entries(f"{head}:{FOLDER}")]
+    paths = await repository.folder(head, FOLDER) if head else []
     names = {p: await call.actions.workflow_name(repository, head, p) for p in paths if p.endswith((".yml", ".yaml"))}
     facts = repository.facts | {"created_at": repository.document["created_at"]}
     return [
