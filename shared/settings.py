@@ -9,6 +9,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.errors import ConfigurationError
 
+USER_AGENT = "appstore-orchestrator"
+
 
 class Settings(BaseSettings):
     """Base of all settings classes; fields are upper-case variables with the class's prefix."""

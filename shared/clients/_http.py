@@ -22,6 +22,7 @@ from shared.errors import (
     VendorCall,
 )
 from shared.log import redact
+from shared.settings import USER_AGENT
 from shared.per_loop import per_loop
 
 TRIES = 3
@@ -77,7 +78,9 @@ class Call:
 
 @per_loop
 def _client() -> httpx.AsyncClient:
-    return httpx.AsyncClient(timeout=httpx.Timeout(30.0, connect=10.0), follow_redirects=False)
+    return httpx.AsyncClient(
+        timeout=httpx.Timeout(30.0, connect=10.0), follow_redirects=False, headers={"User-Agent": USER_AGENT}
+    )
 
 
 @per_loop

@@ -7,7 +7,7 @@ from pydantic_settings import SettingsConfigDict
 
 from shared.credential import credential
 from shared.errors import NotFoundError, TransientIntegrationError, VendorCall
-from shared.settings import AppStoreSettings, Settings, load
+from shared.settings import USER_AGENT, AppStoreSettings, Settings, load
 
 _DOCUMENTS = "plan-documents"
 
@@ -31,7 +31,9 @@ async def write_document(name: str, content: bytes) -> None:
 
     account = load(AppStoreSettings).storage_account
     try:
-        async with ContainerClient(_url(account), _DOCUMENTS, credential=credential()) as container:
+        async with ContainerClient(
+            _url(account), _DOCUMENTS, credential=credential(), user_agent=USER_AGENT
+        ) as container:
             with suppress(ResourceExistsError):
                 await container.create_container()
             await container.upload_blob(name, content, overwrite=True)
@@ -55,7 +57,7 @@ async def _read(account: str, container: str, name: str) -> bytes:
     from azure.storage.blob.aio import BlobClient  # noqa: PLC0415 - heavy
 
     try:
-        async with BlobClient(_url(account), container, name, credential=credential()) as blob:
+        async with BlobClient(_url(account), container, name, credential=credential(), user_agent=USER_AGENT) as blob:
             stream = await blob.download_blob()
             return bytes(await stream.readall())
     except ResourceNotFoundError as error:

@@ -2,6 +2,7 @@
 
 from shared.credential import credential
 from shared.errors import NotFoundError, TransientIntegrationError, VendorCall
+from shared.settings import USER_AGENT
 
 
 async def read_secret(vault_url: str, name: str) -> str:
@@ -17,7 +18,7 @@ async def read_secret(vault_url: str, name: str) -> str:
     from azure.keyvault.secrets.aio import SecretClient  # noqa: PLC0415 - heavy
 
     try:
-        async with SecretClient(vault_url, credential()) as client:
+        async with SecretClient(vault_url, credential(), user_agent=USER_AGENT) as client:
             secret = await client.get_secret(name)
     except ResourceNotFoundError as error:
         raise NotFoundError(VendorCall("key vault", "get secret", 404), f"{name} is not in {vault_url}") from error

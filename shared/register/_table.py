@@ -14,7 +14,7 @@ from shared.credential import credential
 from shared.errors import TransientIntegrationError, VendorCall
 from shared.models import Model
 from shared.per_loop import per_loop
-from shared.settings import AppStoreSettings, load
+from shared.settings import USER_AGENT, AppStoreSettings, load
 
 if TYPE_CHECKING:
     from azure.data.tables.aio import TableClient
@@ -73,7 +73,9 @@ async def _table() -> "TableClient":
             from azure.data.tables.aio import TableClient  # noqa: PLC0415 - heavy
 
             account = load(AppStoreSettings).storage_account
-            table = TableClient(f"https://{account}.table.core.windows.net", TABLE, credential=credential())
+            table = TableClient(
+                f"https://{account}.table.core.windows.net", TABLE, credential=credential(), user_agent=USER_AGENT
+            )
             with suppress(ResourceExistsError):
                 await table.create_table()
             ready.append(table)

@@ -9,8 +9,10 @@ from typing import Any, Self
 
 from aiohttp import web
 
-MODES = frozenset({"status", "drop_before", "drop_after", "status_after", "body", "delay"})
-FIELDS = frozenset({"system", "method", "path", "times", "skip", "mode", "status", "body", "headers", "delay_ms"})
+MODES = frozenset({"status", "drop_before", "drop_after", "status_after", "body", "delay", "hold"})
+FIELDS = frozenset(
+    {"system", "method", "path", "agent", "times", "skip", "mode", "status", "body", "headers", "delay_ms"}
+)
 EVERY_SYSTEM = "*"
 
 type Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -22,12 +24,14 @@ class Dropped(Exception):  # noqa: N818 -- an outcome of the call, not an error 
 
 @dataclass
 class Fault:
-    """One thing that goes wrong, for calls that fit `system`, `method` and `path` (regex over host, path and query)."""
+    """One thing that goes wrong, for calls that fit `system`, `method` and `path` (regex over host, path and query)
+    and `agent` (regex over the User-Agent)."""
 
     mode: str
     system: str = EVERY_SYSTEM
     method: str | None = None
     path: str = ""
+    agent: str = ""
     times: int | None = 1
     skip: int = 0
     status: int | None = None
@@ -42,10 +46,11 @@ class Fault:
             raise ValueError(f"a fault is an object with the members {', '.join(sorted(FIELDS))}")
         if document.get("mode") not in MODES:
             raise ValueError(f"mode is one of {', '.join(sorted(MODES))}")
-        try:
-            re.compile(document.get("path", ""))
-        except re.error as error:
-            raise ValueError(f"path is not a regular expression: {error}") from error
+        for name in ("path", "agent"):
+            try:
+                re.compile(document.get(name, ""))
+            except re.error as error:
+                raise ValueError(f"{name} is not a regular expression: {error}") from error
         return cls(**document)
 
     def fits(self, system: str, request: web.Request) -> bool:
@@ -53,6 +58,7 @@ class Fault:
             self.system in {EVERY_SYSTEM, system}
             and self.method in {None, request.method}
             and re.search(self.path, f"{request.host}{request.path_qs}") is not None
+            and re.search(self.agent, request.headers.get("User-Agent", "")) is not None
         )
 
     def response(self, default_status: int) -> web.Response:

@@ -1,5 +1,6 @@
 """The middleware around every call: latency, faults, the journal, and an honest 501."""
 
+import asyncio
 import logging
 import time
 import traceback
@@ -14,6 +15,7 @@ from .vendor import Directory, Vendor, host_of
 
 UNKNOWN_SYSTEM = "unknown"
 MUTATING = web.RequestKey("mutating", bool)
+HELD_TICKS, HELD_TICK_SECONDS = 600, 0.1
 READS = frozenset({"GET", "HEAD", "OPTIONS"})
 CORRELATION = (
     "x-ms-client-request-id",
@@ -61,7 +63,17 @@ class Observer:
                 "fault": fault.mode if fault else None,
             }
         )
+        if fault and fault.mode == "hold":
+            await _hold(request)
         return response if response is not None else web.Response(status=500)
+
+
+async def _hold(request: web.Request) -> None:
+    """Keep the answer of a call that is done back until the caller is gone: the moment to kill it."""
+    for _ in range(HELD_TICKS):
+        if request.transport is None or request.transport.is_closing():
+            return
+        await asyncio.sleep(HELD_TICK_SECONDS)
 
 
 async def _answer(
@@ -105,6 +117,7 @@ def _describe(request: web.Request, system: str) -> dict[str, Any]:
         "system": system,
         "method": request.method,
         "url": redact_url(f"{request.scheme}://{request.host}{request.raw_path}"),
+        "agent": request.headers.get("User-Agent", ""),
         "content_type": request.headers.get("Content-Type"),
         "mutating": request.get(MUTATING, request.method not in READS),
     }
