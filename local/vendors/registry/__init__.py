@@ -1,0 +1,146 @@
+"""Stand-in for Azure Container Registry: builds an image from a context, keeps it under its digest.
+
+https://specs.opencontainers.org/distribution-spec/ (manifests and blobs, reading only)
+"""
+
+import asyncio
+import hashlib
+import io
+import json
+import shutil
+import tarfile
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from local.vendors.kernel import Kernel, Vendor
+
+from .dockerfile import BuildError, Image
+from .dockerfile import build as build_image
+
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+CONFIG = "application/vnd.oci.image.config.v1+json"
+LAYER = "application/vnd.oci.image.layer.v1.tar"
+REQUIREMENTS_LABEL = "local.requirements"
+
+__all__ = ["REQUIREMENTS_LABEL", "BuildError", "Registry", "build"]
+
+
+class Registry:
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._store = kernel.store("registry")
+        self._blobs = kernel.data_dir / "registry" / "blobs"
+
+    async def push(self, repository: str, tag: str, context: Path, dockerfile: Path) -> str:
+        """Build and keep an image; the digest depends on nothing but its content.
+
+        Raises:
+            BuildError: the registry does not exist, or the image cannot be built.
+        """
+        self._require_registry(repository.partition("/")[0])
+        digest = await asyncio.to_thread(self._build, context, dockerfile)
+        with self._store.transaction():
+            self._store.put(f"image/{repository}/{digest}", {})
+            self._store.put(f"tag/{repository}:{tag}", digest)
+        return digest
+
+    def config(self, repository: str, digest: str) -> dict[str, Any] | None:
+        """The configuration of an image (Cmd, Env, WorkingDir, Labels), or None when there is no such image."""
+        if self._store.get(f"image/{repository}/{digest}") is None:
+            return None
+        manifest = json.loads(self._blob(digest).read_bytes())
+        config: dict[str, Any] = json.loads(self._blob(manifest["config"]["digest"]).read_bytes())["config"]
+        return config
+
+    def extract(self, digest: str, target: Path) -> None:
+        """Unpack an image's files, unless they are there."""
+        if target.exists():
+            return
+        manifest = json.loads(self._blob(digest).read_bytes())
+        draft = target.with_name(f"{target.name}.draft")
+        shutil.rmtree(draft, ignore_errors=True)
+        with tarfile.open(self._blob(manifest["layers"][0]["digest"])) as layer:
+            layer.extractall(draft, filter="data")
+        draft.rename(target)
+
+    async def version(self, _request: web.Request) -> web.Response:
+        return web.json_response({}, headers={"Docker-Distribution-Api-Version": "registry/2.0"})
+
+    async def manifest(self, request: web.Request) -> web.Response:
+        """A manifest by tag or digest."""
+        repository = f"{request.host}/{request.match_info['name']}"
+        reference = request.match_info["reference"]
+        digest = reference if ":" in reference else self._store.get(f"tag/{repository}:{reference}")
+        if not digest or self._store.get(f"image/{repository}/{digest}") is None:
+            return _unknown("MANIFEST_UNKNOWN", f"manifest tagged by {reference!r} is not found")
+        headers = {"Docker-Content-Digest": digest}
+        return web.Response(body=self._blob(digest).read_bytes(), content_type=MANIFEST, headers=headers)
+
+    async def blob(self, request: web.Request) -> web.StreamResponse:
+        file = self._blob(request.match_info["digest"])
+        return web.FileResponse(file) if file.is_file() else _unknown("BLOB_UNKNOWN", "blob unknown to registry")
+
+    def _require_registry(self, server: str) -> None:
+        kind = "Microsoft.ContainerRegistry/registries"
+        known = [item["properties"]["loginServer"] for item in self._kernel.vendor("arm").resources(kind=kind)]
+        if server not in known:
+            raise BuildError(f"failed to push: dial tcp: lookup {server}: no such host")
+
+    def _build(self, context: Path, dockerfile: Path) -> str:
+        image = build_image(context, dockerfile)
+        config = {"architecture": "amd64", "os": "linux", "config": _configuration(image)}
+        parts = [(CONFIG, _canonical(config)), (LAYER, _layer(image.files))]
+        described = [{"mediaType": kind, "digest": self._keep(data), "size": len(data)} for kind, data in parts]
+        manifest = {"schemaVersion": 2, "mediaType": MANIFEST, "config": described[0], "layers": described[1:]}
+        return self._keep(_canonical(manifest))
+
+    def _keep(self, data: bytes) -> str:
+        digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+        self._blobs.mkdir(parents=True, exist_ok=True)
+        self._blob(digest).write_bytes(data)
+        return digest
+
+    def _blob(self, digest: str) -> Path:
+        return self._blobs / Path(digest.replace(":", "-")).name
+
+
+def _configuration(image: Image) -> dict[str, Any]:
+    return {
+        "Env": [f"{name}={value}" for name, value in image.env.items()],
+        "Cmd": image.command,
+        "WorkingDir": image.directory,
+        "User": image.user,
+        "ExposedPorts": {f"{port.partition('/')[0]}/tcp": {} for port in image.ports},
+        "Labels": {REQUIREMENTS_LABEL: json.dumps(image.requirements)},
+    }
+
+
+def _layer(files: dict[str, Path]) -> bytes:
+    """A tar without anything that differs between two equal contexts: no times, no owners, sorted."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as layer:
+        for name, file in sorted(files.items()):
+            data, entry = file.read_bytes(), tarfile.TarInfo(name.lstrip("/"))
+            entry.size, entry.mode = len(data), 0o755 if file.stat().st_mode & 0o100 else 0o644
+            layer.addfile(entry, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+def _canonical(document: dict[str, Any]) -> bytes:
+    return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _unknown(code: str, message: str) -> web.Response:
+    return web.json_response({"errors": [{"code": code, "message": message}]}, status=404)
+
+
+def build(kernel: Kernel) -> Vendor:
+    registry = Registry(kernel)
+    routes = [
+        web.get("/v2/", registry.version),
+        web.get("/v2/{name:.+}/manifests/{reference}", registry.manifest),
+        web.get("/v2/{name:.+}/blobs/{digest}", registry.blob),
+    ]
+    return Vendor(name="registry", hosts=("*.azurecr.io",), routes=routes, public=registry)

@@ -1,0 +1,307 @@
+"""From a build context to an answer under the application's DNS name, and everything that can be missing between."""
+
+import asyncio
+import os
+import ssl
+import subprocess
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from local.processes import started_at
+from local.vendors import arm, kubernetes, registry
+from local.vendors.kernel import Kernel
+from local.vendors.kubernetes import KubernetesError
+
+HOST = "shop.dev.apps.contoso.com"
+SUBSCRIPTION = "/subscriptions/20000000-0000-0000-0000-000000000001"
+CLUSTER_ID = (
+    f"{SUBSCRIPTION}/resourceGroups/rg-platform-dev/providers/Microsoft.ContainerService/managedClusters/aks-dev-weu"
+)
+NAMESPACE_ID = f"{CLUSTER_ID}/managedNamespaces/shop-dev"
+DNS = f"{SUBSCRIPTION}/resourceGroups/rg-platform-dns/providers/Microsoft.Network"
+RECORD_ID = f"{DNS}/dnsZones/dev.apps.contoso.com/CNAME/shop"
+REPOSITORY = "crcontosodev.azurecr.io/shop"
+DOCKERFILE = """FROM python:3.13-slim
+ENV GREETING="hello" \\
+    OTHER=1
+WORKDIR /service
+COPY requirements.txt ./
+RUN python -m pip install --requirement requirements.txt && useradd service
+COPY app ./app
+EXPOSE 8080
+HEALTHCHECK CMD ["python", "-c", "pass"]
+CMD ["python", "-m", "app.server", "--host", "0.0.0.0", "8080"]
+"""
+SERVER = """
+import http.server, json, os, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        if self.path == "/crash":
+            os._exit(3)
+        names = ("GREETING", "APP_VERSION", "MODE")
+        body = json.dumps({name: os.environ.get(name) for name in names} | {"path": self.path}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+http.server.ThreadingHTTPServer((sys.argv[2], int(sys.argv[3])), Handler).serve_forever()
+"""
+
+
+def manifests(digest: str, version: str = "1", host: str = HOST) -> list[dict[str, Any]]:
+    labels = {"app": "shop"}
+    container = {
+        "name": "service",
+        "image": f"{REPOSITORY}@{digest}",
+        "ports": [{"name": "http", "containerPort": 8080}],
+        "env": [
+            {"name": "APP_VERSION", "value": version},
+            {"name": "MODE", "valueFrom": {"configMapKeyRef": {"name": "settings", "key": "mode"}}},
+        ],
+        "readinessProbe": {"httpGet": {"path": "/health", "port": "http"}},
+    }
+    backend = {"service": {"name": "shop", "port": {"name": "http"}}}
+    rule = {"host": host, "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}
+    return [
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}, "data": {"mode": "fast"}},
+        {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": "shop"},
+            "spec": {"template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}}},
+        },
+        {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "shop"}, "spec": {"selector": labels}},
+        {
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "Ingress",
+            "metadata": {"name": "shop"},
+            "spec": {"rules": [rule]},
+        },
+    ]
+
+
+class Platform:
+    """The stand-ins that a deployment touches."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    async def start(self) -> None:
+        self.kernel = Kernel(self.root)
+        await self.kernel.start([arm.build(self.kernel), kubernetes.build(self.kernel), registry.build(self.kernel)])
+        self.estate = self.kernel.vendor("arm")._estate
+        self.clusters = self.kernel.vendor("kubernetes")
+        self.registry = self.kernel.vendor("registry")
+
+    async def stop(self) -> None:
+        await self.kernel.stop()
+
+    def make(self, resource_id: str, kind: str, **properties: object) -> None:
+        named = {"id": resource_id, "name": resource_id.rpartition("/")[2], "type": kind}
+        self.estate.put({**named, "properties": {"provisioningState": "Succeeded", **properties}})
+
+    def make_namespace(self) -> None:
+        self.make(NAMESPACE_ID, "Microsoft.ContainerService/managedClusters/managedNamespaces")
+
+    def make_record(self, cluster: str = "aks-dev-weu") -> None:
+        target = {"cname": f"ingress.{cluster}.contoso.com"}
+        self.make(RECORD_ID, "Microsoft.Network/dnszones/CNAME", CNAMERecord=target)
+
+    async def get(self, path: str = "/health", host: str = HOST) -> httpx.Response:
+        context = ssl.create_default_context(cafile=str(self.kernel.ca_bundle))
+        async with httpx.AsyncClient(proxy=self.kernel.proxy_url, verify=context, timeout=20) as client:
+            return await client.get(f"https://{host}{path}")
+
+    @property
+    def pid(self) -> int:
+        (pod,) = self.clusters.pods.values()
+        assert pod.process is not None
+        return int(pod.process.pid)
+
+
+@pytest.fixture
+async def platform(tmp_path: Path) -> AsyncIterator[Platform]:
+    started = Platform(tmp_path / "local")
+    await started.start()
+    yield started
+    await started.stop()
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Path:
+    folder = tmp_path / "context"
+    (folder / "app").mkdir(parents=True)
+    (folder / "app" / "__init__.py").touch()
+    (folder / "app" / "server.py").write_text(SERVER)
+    (folder / "app" / "notes.md").write_text("not for the image")
+    (folder / "requirements.txt").touch()
+    (folder / "Dockerfile").write_text(DOCKERFILE)
+    (folder / ".dockerignore").write_text("*.md\n")
+    return folder
+
+
+async def until(done: Callable[[], Awaitable[bool]]) -> None:
+    deadline = time.monotonic() + 20
+    while not await done():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.05)
+
+
+def gone(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+async def test_a_deployment_runs_and_answers_under_its_name(platform: Platform, context: Path) -> None:
+    assert (await platform.get()).status_code == 502
+    assert (await platform.get(host="shop.example.org")).status_code == 501
+    digest = await platform.registry.push(REPOSITORY, "1", context, context / "Dockerfile")
+    platform.make_namespace()
+    lines = await platform.clusters.apply("aks-dev-weu", "shop-dev", manifests(digest))
+    assert lines == [
+        "configmap/settings created",
+        "deployment.apps/shop created",
+        "service/shop created",
+        "ingress.networking.k8s.io/shop created",
+        'deployment "shop" successfully rolled out',
+    ]
+    assert "NXDOMAIN" in (await platform.get()).text
+    platform.make_record()
+    answer = await platform.get("/health?a=b")
+    assert answer.json() == {"GREETING": "hello", "APP_VERSION": "1", "MODE": "fast", "path": "/health?a=b"}
+    first = platform.pid
+    again = await platform.clusters.apply("aks-dev-weu", "shop-dev", manifests(digest))
+    assert again[1] == "deployment.apps/shop unchanged"
+    assert platform.pid == first
+    await platform.clusters.apply("aks-dev-weu", "shop-dev", manifests(digest, version="2"))
+    assert (await platform.get()).json()["APP_VERSION"] == "2"
+    assert gone(first)
+    platform.make_record("aks-qa-weu")
+    assert (await platform.get()).status_code == 404
+
+
+async def test_it_is_started_again_after_a_crash_and_after_a_restart(platform: Platform, context: Path) -> None:
+    digest = await platform.registry.push(REPOSITORY, "1", context, context / "Dockerfile")
+    platform.make_namespace()
+    platform.make_record()
+    await platform.clusters.apply("aks-dev-weu", "shop-dev", manifests(digest))
+    first = platform.pid
+    assert (await platform.get("/crash")).status_code in (502, 503)
+
+    async def healthy() -> bool:
+        return (await platform.get()).status_code == 200
+
+    await until(healthy)
+    second = platform.pid
+    assert second != first
+    await platform.stop()
+    assert gone(second)
+    await platform.start()
+    await until(healthy)
+
+
+async def test_a_process_of_a_killed_run_is_ended_at_the_next_start(platform: Platform) -> None:
+    left, stranger = (subprocess.Popen(["sleep", "60"], start_new_session=True) for _ in range(2))
+    store = platform.kernel.store("kubernetes")
+    store.put("process/aks-dev-weu/shop-dev/shop/1", {"pid": left.pid, "started": started_at(left.pid)})
+    store.put("process/aks-dev-weu/shop-dev/shop/2", {"pid": stranger.pid, "started": "Mon Jan  1 00:00:00 2024"})
+    await platform.stop()
+    await platform.start()
+    assert left.wait(10) != 0
+    assert stranger.poll() is None
+    stranger.kill()
+    stranger.wait(10)
+
+
+async def test_removing_the_namespace_ends_what_runs_in_it(platform: Platform, context: Path) -> None:
+    digest = await platform.registry.push(REPOSITORY, "1", context, context / "Dockerfile")
+    platform.make_namespace()
+    platform.make_record()
+    await platform.clusters.apply("aks-dev-weu", "shop-dev", manifests(digest))
+    pid = platform.pid
+    platform.estate.remove(NAMESPACE_ID)
+
+    async def ended() -> bool:
+        return not platform.clusters.objects() and gone(pid)
+
+    await until(ended)
+    assert (await platform.get()).status_code == 404
+
+
+async def test_what_is_missing_is_named(platform: Platform, context: Path) -> None:
+    digest = await platform.registry.push(REPOSITORY, "1", context, context / "Dockerfile")
+
+    async def refusal(objects: list[dict[str, Any]], cluster: str = "aks-dev-weu") -> str:
+        with pytest.raises(KubernetesError) as caught:
+            await platform.clusters.apply(cluster, "shop-dev", objects)
+        return str(caught.value)
+
+    assert "no such host" in await refusal(manifests(digest), "aks-none")
+    assert 'namespaces "shop-dev" not found' in await refusal(manifests(digest))
+    platform.make_namespace()
+    assert 'configmap "settings" not found' in await refusal(manifests(digest)[1:])
+    assert "ImagePullBackOff" in await refusal(manifests("sha256:" + "0" * 64))
+    strange = [{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}}]
+    assert 'no matches for kind "Pod"' in await refusal(strange)
+    foreign = [{**manifests(digest)[2], "metadata": {"name": "shop", "namespace": "other"}}]
+    assert "does not match" in await refusal(foreign)
+
+
+async def test_a_container_that_fails_shows_its_log(platform: Platform, context: Path) -> None:
+    (context / "app" / "server.py").write_text("raise SystemExit('no settings')")
+    digest = await platform.registry.push(REPOSITORY, "1", context, context / "Dockerfile")
+    platform.make_namespace()
+    with pytest.raises(KubernetesError, match=r"(?s)CrashLoopBackOff.*no settings"):
+        await platform.clusters.apply("aks-dev-weu", "shop-dev", manifests(digest))
+
+
+async def test_a_failed_roll_out_keeps_the_old_version(platform: Platform, context: Path) -> None:
+    digest = await platform.registry.push(REPOSITORY, "1", context, context / "Dockerfile")
+    platform.make_namespace()
+    platform.make_record()
+    await platform.clusters.apply("aks-dev-weu", "shop-dev", manifests(digest))
+    with pytest.raises(KubernetesError):
+        await platform.clusters.apply("aks-dev-weu", "shop-dev", manifests("sha256:" + "0" * 64))
+    assert (await platform.get()).status_code == 200
+
+
+async def test_digests_come_from_content_and_can_be_verified(platform: Platform, context: Path) -> None:
+    push = platform.registry.push
+    first = await push(REPOSITORY, "1", context, context / "Dockerfile")
+    os.utime(context / "app" / "server.py", (1, 1))
+    (context / "app" / "notes.md").write_text("ignored by .dockerignore")
+    assert await push(REPOSITORY, "2", context, context / "Dockerfile") == first
+    by_digest = await platform.get(f"/v2/shop/manifests/{first}", "crcontosodev.azurecr.io")
+    assert by_digest.headers["Docker-Content-Digest"] == first
+    by_tag = await platform.get("/v2/shop/manifests/2", "crcontosodev.azurecr.io")
+    assert by_tag.content == by_digest.content
+    assert (await platform.get("/v2/shop/manifests/3", "crcontosodev.azurecr.io")).status_code == 404
+    assert (await platform.get(f"/v2/other/manifests/{first}", "crcontosodev.azurecr.io")).status_code == 404
+    (context / "app" / "server.py").write_text("changed")
+    assert await push(REPOSITORY, "2", context, context / "Dockerfile") != first
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("COPY app ./app", "COPY src ./app", '"/src": not found'),
+        ("python:3.13-slim", "node:24", "one stage on python:3.13 only"),
+        ("COPY requirements.txt ./", "", "was not copied"),
+        ("EXPOSE 8080", "VOLUME /data", "does not know VOLUME"),
+    ],
+)
+async def test_a_build_that_cannot_work_fails(platform: Platform, context: Path, old: str, new: str, told: str) -> None:
+    dockerfile = context / "Dockerfile"
+    dockerfile.write_text(DOCKERFILE.replace(old, new))
+    with pytest.raises(registry.BuildError, match=told):
+        await platform.registry.push(REPOSITORY, "1", context, dockerfile)
+    with pytest.raises(registry.BuildError, match="no such host"):
+        await platform.registry.push("crother.azurecr.io/shop", "1", context, dockerfile)
