@@ -218,3 +218,20 @@ def test_blocking_activities_do_not_freeze_the_host(patterns: Any) -> None:
     assert patterns.status(instance)["runtimeStatus"] != "Completed"
     assert slowest < 0.5
     assert patterns.outcome(instance)["output"] == 20
+
+
+def test_results_of_an_earlier_execution_are_fenced_off(patterns: Any, eventually: Callable[..., None]) -> None:
+    """The id was terminated and started again: the old activity ends later and must not answer the new task."""
+    instance, old, new = unique(), unique("old"), unique("new")
+    for door in (old, new):
+        patterns.orchestrate("gated", door, instance)
+        eventually(lambda name=door: (patterns.folder / f"{name}.began").exists())
+        if door == old:
+            patterns.control(instance, "terminate")
+            patterns.outcome(instance)
+    (patterns.folder / f"{old}.open").touch()
+    eventually(lambda: patterns.log().count("Executed 'Functions.gate'") > 0)
+    assert patterns.orchestrate("chain", 1)
+    assert patterns.status(instance)["runtimeStatus"] == "Running"
+    (patterns.folder / f"{new}.open").touch()
+    assert patterns.outcome(instance)["output"] == new

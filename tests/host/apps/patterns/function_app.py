@@ -164,7 +164,7 @@ def timer_chain(context: Context):
 @app.orchestration_trigger(context_name="context")
 def two_timers(context: Context):
     now, unit = context.current_utc_datetime, context.get_input()
-    yield context.task_all([context.create_timer(now + timedelta(seconds=unit * n)) for n in (1, 2)])
+    yield context.task_all([context.create_timer(now + timedelta(seconds=unit * n)) for n in (1, 4)])
     return "both"
 
 
