@@ -22,8 +22,8 @@ from shared.errors import (
     VendorCall,
 )
 from shared.log import redact
-from shared.settings import USER_AGENT
 from shared.per_loop import per_loop
+from shared.settings import USER_AGENT
 
 TRIES = 3
 LONGEST_WAIT = 20.0

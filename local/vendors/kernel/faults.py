@@ -24,8 +24,10 @@ class Dropped(Exception):  # noqa: N818 -- an outcome of the call, not an error 
 
 @dataclass
 class Fault:
-    """One thing that goes wrong, for calls that fit `system`, `method` and `path` (regex over host, path and query)
-    and `agent` (regex over the User-Agent)."""
+    """One thing that goes wrong for the calls that fit.
+
+    A call fits by `system`, `method`, `path` (regex over host, path and query) and `agent` (regex over the User-Agent).
+    """
 
     mode: str
     system: str = EVERY_SYSTEM
