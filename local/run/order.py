@@ -17,7 +17,7 @@ def body(name: str) -> dict[str, Any]:
         "environments": ["dev"],
         "region": "westeurope",
         "costCenter": "CC-1001",
-        "dataClassification": "confidential",
+        "dataClassification": "internal",
         "criticality": "high",
         "monthlyBudget": 900,
         "currency": "EUR",
