@@ -1,0 +1,137 @@
+"""The modules against azurerm's own schema, and their whole life against the stand-in for Azure."""
+
+import asyncio
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.vendors import arm, azurerm, entra
+from local.vendors.kernel import Kernel
+from tests.infra.conftest import INFRA, Runner
+
+MODULE = INFRA / "modules" / "application_environment"
+STACK = INFRA / "stacks" / "api"
+VARIABLES = Path(__file__).with_name("environment.json")
+GROUP = "/subscriptions/20000000-0000-0000-0000-000000000001/resourceGroups/rg-payments-api-dev"
+
+
+@pytest.fixture
+async def azure(tmp_path: Path) -> AsyncIterator[Kernel]:
+    kernel = Kernel(tmp_path / "azure")
+    await kernel.start([entra.build(kernel), arm.build(kernel), azurerm.build(kernel)])
+    yield kernel
+    await kernel.stop()
+
+
+@pytest.fixture
+def offline_runner(runner: Runner, azure: Kernel) -> Runner:
+    """The runner with our own stack; only its state lies in a file instead of Azure Storage."""
+    root = runner.folder / "infra"
+    shutil.copytree(INFRA / "modules", root / "modules")
+    shutil.copytree(INFRA / "stacks", root / "stacks")
+    (root / "stacks" / "api" / "backend_override.tf").write_text('terraform {\n  backend "local" {}\n}\n')
+    runner.environment |= azure.vendor("azurerm").environment() | {"IAC_ROOT": str(root)}
+    return runner
+
+
+def terraform_in(folder: Path, program: str, *arguments: str, **environment: str) -> str:
+    quiet = {"TF_CLI_CONFIG_FILE": os.devnull, "TF_IN_AUTOMATION": "1", "CHECKPOINT_DISABLE": "1"}
+    command = [program, *arguments]
+    variables = os.environ | quiet | environment
+    done = subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_format(terraform: str) -> None:
+    terraform_in(INFRA, terraform, "fmt", "-check", "-recursive", "-diff")
+
+
+@pytest.mark.parametrize("folder", [MODULE, STACK], ids=["module", "stack"])
+def test_variables_and_outputs_say_what_they_are(folder: Path) -> None:
+    for file, kind in (("variables.tf", "variable"), ("outputs.tf", "output")):
+        blocks = re.findall(rf'^{kind} "(\w+)" {{\n(.*?)^}}', (folder / file).read_text(), re.MULTILINE | re.DOTALL)
+        assert blocks
+        assert [name for name, body in blocks if "description" not in body] == []
+        if kind == "variable":
+            assert [name for name, body in blocks if not re.search(r"^  type +=", body, re.MULTILINE)] == []
+
+
+def test_every_text_of_the_module_is_validated() -> None:
+    source = (MODULE / "variables.tf").read_text()
+    blocks = re.findall(r'^variable "(\w+)" {\n(.*?)^}', source, re.MULTILINE | re.DOTALL)
+    unchecked = {name for name, body in blocks if "validation {" not in body}
+    assert unchecked == {"public_endpoint", "public_network_access"}, "only booleans need no rule"
+
+
+def test_the_stack_hands_every_variable_on() -> None:
+    declared = set(re.findall(r'^variable "(\w+)"', (STACK / "variables.tf").read_text(), re.MULTILINE))
+    handed_on = set(re.findall(r"= var\.(\w+)$", (STACK / "main.tf").read_text(), re.MULTILINE))
+    assert declared == handed_on | {"subscription_id"}
+    assert set(json.loads(VARIABLES.read_text())) <= declared
+
+
+async def test_unit_tests_of_the_module(azure: Kernel, terraform: str, tmp_path: Path) -> None:
+    folder = shutil.copytree(MODULE, tmp_path / "module", ignore=shutil.ignore_patterns(".terraform*"))
+    provider = azure.vendor("azurerm").environment()
+    await asyncio.to_thread(terraform_in, folder, terraform, "init", "-no-color", **provider)
+    await asyncio.to_thread(terraform_in, folder, terraform, "validate", "-no-color", **provider)
+    output = await asyncio.to_thread(terraform_in, folder, terraform, "test", "-no-color", **provider)
+    assert re.search(r"Success! \d+ passed, 0 failed", output), output
+
+
+async def run(runner: Runner, action: str, run_id: str, *arguments: str) -> dict[str, Any]:
+    code, output = await asyncio.to_thread(runner.run, action, run_id, "--stack=api", *arguments)
+    assert code == 0, output
+    return runner.cloud.document(run_id, "result.json")
+
+
+async def test_the_life_of_an_environment(offline_runner: Runner, azure: Kernel) -> None:
+    runner, variables, estate = offline_runner, f"--tfvars={VARIABLES}", azure.vendor("arm")
+    planned = await run(runner, "plan", "p1", variables)
+    again = await run(runner, "plan", "p2", variables)
+    assert planned["summary"] == {"create": 15, "update": 0, "replace": 0, "delete": 0, "noop": 0}
+    assert planned["changeset_sha256"] == again["changeset_sha256"]
+    assert estate.resource(GROUP) is None, "a plan makes nothing"
+
+    saved = ("--plan-run-id=p1", f"--plan-sha256={planned['plan_sha256']}")
+    applied = await run(runner, "apply", "a1", *saved)
+    assert applied["outputs"]["key_vault_uri"] == "https://kv-payments-api-1a2b3c.vault.azure.net/"
+    assert applied["outputs"]["database_host"] == "psql-payments-api-dev-1a2b3c.postgres.database.azure.com"
+    assert applied["outputs"]["hostname"] == "payments-api.dev.apps.contoso.com"
+    assert estate.resource(GROUP)["tags"]["appstore-request-id"] == "req-7f3a"
+    assert estate.dns_record("payments-api.dev.apps.contoso.com") is not None
+
+    unchanged = await run(runner, "drift", "d1", variables)
+    assert unchanged["exit_code"] == 0, runner.cloud.document("d1", "changeset.json")
+    group = estate.resource(GROUP)
+    estate._estate.put({**group, "tags": {**group["tags"], "owner-team": "somebody else"}})
+    assert (await run(runner, "drift", "d2", variables))["exit_code"] == 2
+    drift = runner.cloud.document("d2", "changeset.json")["drift"]
+    assert [(change["address"], change["action"]) for change in drift] == [
+        ("module.environment.azurerm_resource_group.this", "update")
+    ]
+    assert drift[0]["after"]["tags"]["owner-team"] == "somebody else"
+
+    removal = await run(runner, "destroy-plan", "p3", variables)
+    assert removal["summary"]["delete"] == 15
+    await run(runner, "destroy", "x1", "--plan-run-id=p3", f"--plan-sha256={removal['plan_sha256']}")
+    assert estate.resource(GROUP) is None
+    assert estate.dns_record("payments-api.dev.apps.contoso.com") is None
+
+
+async def test_a_rule_of_the_module_reaches_the_requester(offline_runner: Runner) -> None:
+    variables = json.loads(VARIABLES.read_text()) | {"team_role": "Owner"}
+    file = offline_runner.folder / "wrong.json"
+    file.write_text(json.dumps(variables))
+    code, _ = await asyncio.to_thread(offline_runner.run, "plan", "p1", "--stack=api", f"--tfvars={file}")
+    problem = offline_runner.cloud.document("p1", "result.json")["problem"]
+    assert code == 1
+    assert "team_role: Contributor in dev, Reader in qa and prod." in problem["detail"]
