@@ -1,0 +1,89 @@
+"""What really exists at the vendors, asked over their own APIs."""
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from local.sign_in import GITHUB, github_headers, identity_token
+from local.stack import Stack
+
+SUBSCRIPTION = "20000000-0000-0000-0000-000000000001"
+ARM = "https://management.azure.com"
+TAG = "appstore-request-id"
+
+
+@dataclass(frozen=True)
+class Estate:
+    """A reader of the estate."""
+
+    stack: Stack
+
+    @cached_property
+    def _github(self) -> dict[str, str]:
+        return github_headers(self.stack)
+
+    @cached_property
+    def _azure(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {identity_token(self.stack, ARM)}"}
+
+    def github(self, path: str) -> Any:
+        """A GitHub document, or None."""
+        answer = self.stack.vendors.get(f"{GITHUB}{path}", headers=self._github)
+        if answer.status_code == 404:
+            return None
+        answer.raise_for_status()
+        return answer.json()
+
+    def azure(self, path: str) -> Any:
+        """An ARM document, or None."""
+        answer = self.stack.vendors.get(f"{ARM}{path}", headers=self._azure)
+        if answer.status_code == 404:
+            return None
+        answer.raise_for_status()
+        return answer.json()
+
+    def tagged(self, request_id: str) -> list[str]:
+        """Ids of ARM resources that carry the request id, resource groups included."""
+        prefix, version = f"/subscriptions/{SUBSCRIPTION}", "api-version=2025-04-01"
+        found = self.azure(f"{prefix}/resources?{version}&$filter=tagName eq '{TAG}' and tagValue eq '{request_id}'")
+        groups = self.azure(f"{prefix}/resourcegroups?{version}")
+        ids = [str(item["id"]) for item in found["value"]]
+        ids += [str(item["id"]) for item in groups["value"] if (item.get("tags") or {}).get(TAG) == request_id]
+        return sorted(ids)
+
+    def repository(self, name: str) -> dict[str, Any] | None:
+        """The application's repository, or None."""
+        found: dict[str, Any] | None = self.github(f"/repos/contoso/{name}")
+        return found
+
+    def commits(self, name: str) -> int:
+        """Commits on main."""
+        return len(self.github(f"/repos/contoso/{name}/commits?sha=main&per_page=100"))
+
+    def pulls(self, application: str) -> list[dict[str, Any]]:
+        """Pull requests of the infrastructure repository for an application."""
+        pulls = self.github("/repos/contoso/infrastructure/pulls?state=all&per_page=100")
+        return [pull for pull in pulls if pull["title"].startswith(f"{application}:")]
+
+    def runs(self, repository: str, word: str) -> Counter[str]:
+        """Names of the workflow runs that contain a word, counted."""
+        listed = self.github(f"/repos/contoso/{repository}/actions/runs?per_page=100")
+        titles = [str(run["display_title"]) for run in (listed or {"workflow_runs": []})["workflow_runs"]]
+        return Counter(title for title in titles if word in title)
+
+    def require_exactly_once(self, application: str, request_id: str) -> None:
+        """Demand that every external object of a finished onboarding exists exactly once."""
+        repository = self.repository(application)
+        assert repository is not None
+        assert repository["custom_properties"][TAG] == request_id
+        assert self.commits(application) == 1
+        pulls = self.pulls(application)
+        assert len(pulls) == 1, pulls
+        assert pulls[0]["merged_at"]
+        runs = self.runs("infrastructure", request_id) + self.runs(application, request_id)
+        assert runs, "no pipeline ran"
+        assert set(runs.values()) == {1}, runs
+        assert len(runs) == 3, runs
+        groups = [item for item in self.tagged(request_id) if item.lower().count("/") == 4]
+        assert groups == [f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-{application}-dev"]

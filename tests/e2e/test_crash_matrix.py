@@ -1,0 +1,179 @@
+"""The host dies after an external call; the next start goes on; every external object exists exactly once.
+
+The points come from the journal of an undisturbed run. A fault holds the answer of the chosen call back after it had
+its effect; then the host is killed: the effect is there, and nobody was told.
+"""
+
+import json
+import os
+import random
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+
+from local.stack import Stack
+from tests.e2e.driver import Desk, body, until
+from tests.e2e.estate import Estate
+
+SYSTEMS = ("github", "arm", "key_vault", "storage")
+AGENT = "appstore-orchestrator"
+SAMPLE = 12
+LANES = 6
+type StackFactory = Callable[..., Stack]
+
+
+@dataclass(frozen=True)
+class Point:
+    """The m-th call of one kind."""
+
+    system: str
+    method: str
+    path: str
+    occurrence: int
+
+    def fault(self, name: str) -> dict[str, Any]:
+        pattern = self.path.replace("{name}", re.escape(name))
+        return {
+            "system": self.system,
+            "method": self.method,
+            "path": f"{pattern}$",
+            "agent": AGENT,
+            "skip": self.occurrence,
+            "mode": "hold",
+        }
+
+
+def _kind(entry: dict[str, Any], name: str, request_id: str) -> str:
+    """The call's URL without what differs between two runs."""
+    path = entry["url"].removeprefix("https://").split("?")[0]
+    for value, stand_in in ((request_id, "[^/]+"), (name, "{name}")):
+        path = path.replace(value, f"\0{stand_in}\0")
+    path = "".join(part if index % 2 else re.escape(part) for index, part in enumerate(path.split("\0")))
+    path = re.sub(r"[0-9a-f]{40}|[0-9a-f]{64}", "[0-9a-f]+", path)
+    path = re.sub(r"(runs|pulls)/\d+", r"\1/\\d+", path)
+    return path + r"(\?.*)?"
+
+
+def points(journal: list[dict[str, Any]], name: str, request_id: str) -> list[Point]:
+    """Every call of the app that changed something, and the first of every kind that only read."""
+    seen: Counter[tuple[str, str, str]] = Counter()
+    found = []
+    for entry in journal:
+        if entry["system"] not in SYSTEMS or AGENT not in entry["agent"]:
+            continue
+        key = (entry["system"], entry["method"], _kind(entry, name, request_id))
+        if entry["mutating"] or not seen[key]:
+            found.append(Point(*key, occurrence=seen[key]))
+        seen[key] += 1
+    return found
+
+
+def _held(stack: Stack, since: int) -> bool:
+    return any(entry["fault"] == "hold" for entry in stack.journal(since))
+
+
+class Flow:
+    """One onboarding during which the host is killed at every given point, one after the other."""
+
+    def __init__(self, stack: Stack, name: str) -> None:
+        self.stack, self.name, self.desk = stack, name, Desk(stack)
+        self.kills = 0
+        self.position = self.desk.position()
+        self.request_id = ""
+
+    def run(self, chosen: list[Point]) -> dict[str, Any]:
+        for point in chosen:
+            self.desk.fault(**point.fault(self.name))
+        document = until(f"{self.name} runs", self._step, 60 + 30 * len(chosen))
+        self.desk.heal()
+        return document
+
+    def _step(self) -> dict[str, Any] | None:
+        if _held(self.stack, self.position):
+            self.position = self.desk.position()
+            self.stack.kill_host()
+            self.kills += 1
+            self.stack.start_host()
+        try:
+            return self._look()
+        except (httpx.TransportError, json.JSONDecodeError):
+            return None
+
+    def _look(self) -> dict[str, Any] | None:
+        if not self.request_id:
+            self.request_id = self._order()
+            return None
+        answer = self.stack.api.get(
+            f"/api/requests/{self.request_id}", headers=self.stack.bearer("operator"), timeout=1.0
+        )
+        document: dict[str, Any] = answer.json()
+        if document.get("state") == "awaiting_approval":
+            self.stack.api.post(
+                f"/api/requests/{self.request_id}/approve",
+                json={"planDigest": document["plan"]["digest"]},
+                headers=self.stack.bearer("approver"),
+                timeout=1.0,
+            )
+        return document if document.get("state") in ("succeeded", "parked", "cancelled", "rejected") else None
+
+    def _order(self) -> str:
+        answer = self.stack.api.post(
+            "/api/requests",
+            json=body(self.name),
+            headers=self.stack.bearer("requester") | {"Idempotency-Key": self.name},
+            timeout=1.0,
+        )
+        return str(answer.json().get("id", ""))
+
+
+def _undisturbed(stack: Stack, name: str) -> list[Point]:
+    flow = Flow(stack, name)
+    before = flow.position
+    document = flow.run([])
+    assert document["state"] == "succeeded", document["problem"]
+    found = points(stack.journal(before), name, flow.request_id)
+    assert len(found) > 60, found
+    return found
+
+
+def _killed(stack: Stack, name: str, chosen: list[Point]) -> int:
+    flow = Flow(stack, name)
+    document = flow.run(chosen)
+    assert document["state"] == "succeeded", (document["problem"], flow.kills)
+    assert document["result"]["missing"] == []
+    assert document["result"]["unplanned"] == []
+    Estate(stack).require_exactly_once(name, flow.request_id)
+    return flow.kills
+
+
+@pytest.fixture
+def stack_for_kills(fresh_stack: StackFactory) -> Stack:
+    return fresh_stack("crash", host_environment={"APPSTORE_RETRY_SECONDS": "0.5", "APPSTORE_POLL_SECONDS": "0.3"})
+
+
+def test_a_dozen_kills_leave_one_of_everything(stack_for_kills: Stack) -> None:
+    seed = int(os.environ.get("CRASH_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
+    every = _undisturbed(stack_for_kills, "calm-api")
+    chosen = random.Random(seed).sample(every, SAMPLE)  # noqa: S311 - a drawn sample, repeatable by its seed
+    kills = _killed(stack_for_kills, "storm-api", chosen)
+    print(f"\ncrash sample: seed {seed}, {len(every)} points, {kills} kills of {SAMPLE} drawn")  # noqa: T201 - the proof
+    assert kills >= SAMPLE // 2
+
+
+@pytest.mark.long
+@pytest.mark.timeout(7200)
+def test_a_kill_after_each_external_call(stack_for_kills: Stack) -> None:
+    every = _undisturbed(stack_for_kills, "calm-api")
+    total = 0
+    for lane in range(LANES):
+        chosen = every[lane::LANES]
+        kills = _killed(stack_for_kills, f"lane{lane}-api", chosen)
+        print(f"\nlane {lane + 1} of {LANES}: {len(chosen)} points, {kills} kills, finished", flush=True)  # noqa: T201 - the proof
+        total += kills
+    print(f"crash matrix: {len(every)} points, {total} kills, {LANES} of {LANES} flows finished, 0 duplicates")  # noqa: T201 - the proof
+    assert total >= 0.9 * len(every)

@@ -1,0 +1,72 @@
+import httpx
+import pytest
+
+from tests.e2e.driver import Desk
+from tests.e2e.estate import SUBSCRIPTION, TAG, Estate
+
+HOSTILE = '${file("/etc/passwd")} [[ 7*7 ]] ${{ github.token }} {{ .Values }} <!everyone>\nsecond line'
+
+
+def test_a_request_becomes_a_running_service_and_undo_leaves_nothing(desk: Desk) -> None:
+    request = desk.onboard("whole-api", description=HOSTILE)
+    assert request["state"] == "succeeded", request["problem"]
+    result = request["result"]
+    assert result["planned"] == result["made"] > 20
+    assert (result["unplanned"], result["missing"]) == ([], [])
+    estate = Estate(desk.stack)
+    estate.require_exactly_once("whole-api", request["id"])
+    health = desk.stack.vendors.get("https://whole-api.dev.apps.contoso.com/health")
+    assert health.json()["application"] == "whole-api"
+    _require_idempotent(desk, request["id"])
+    _require_undo(desk, estate, request["id"])
+    again = desk.order("whole-api", key="again", description=HOSTILE)
+    desk.wait(again, "awaiting_approval")
+
+
+def _require_idempotent(desk: Desk, request_id: str) -> None:
+    before = desk.position()
+    assert desk.order("whole-api", description=HOSTILE) == request_id
+    assert desk.request(request_id)["state"] == "succeeded"
+    assert desk.mutations(before) == []
+
+
+def _require_undo(desk: Desk, estate: Estate, request_id: str) -> None:
+    assert desk.decide(request_id, "undo").status_code == 202
+    request = desk.wait(request_id, "undone", seconds=120)
+    assert estate.tagged(request_id) == []
+    assert estate.repository("whole-api") is None
+    assert desk.call("GET", "applications/whole-api", "admin").status_code == 404
+    tree = estate.github("/repos/contoso/infrastructure/git/trees/main?recursive=1")["tree"]
+    assert not [item for item in tree if item["path"].startswith("apps/whole-api/")]
+    with pytest.raises(httpx.HTTPStatusError):
+        desk.stack.vendors.get("https://whole-api.dev.apps.contoso.com/health").raise_for_status()
+    assert request["problem"] is None
+
+
+def test_what_somebody_else_made_after_the_approval_is_a_conflict_and_stays(desk: Desk) -> None:
+    request_id, digest = desk.planned("foreign-api")
+    estate = Estate(desk.stack)
+    stranger = {"name": "foreign-api", "visibility": "internal", "auto_init": True}
+    headers = estate._github
+    assert (
+        desk.stack.vendors.post("https://api.github.com/orgs/contoso/repos", json=stranger, headers=headers).status_code
+        == 201
+    )
+    group = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-platform-dns"
+    zone = f"{group}/providers/Microsoft.Network/dnsZones/dev.apps.contoso.com"
+    record = f"https://management.azure.com{zone}/CNAME/foreign-api?api-version=2018-05-01"
+    body = {"properties": {"TTL": 60, "CNAMERecord": {"cname": "elsewhere.example.com"}}}
+    assert desk.stack.vendors.put(record, json=body, headers=estate._azure).status_code in (200, 201)
+    desk.approve(request_id, digest)
+    parked = desk.wait(request_id, "parked")
+    failed = {step["name"]: step["problem"]["detail"] for step in parked["steps"] if step["state"] == "failed"}
+    assert "not made by this request" in failed["ensure_repository"]
+    assert "already exists" in failed["read_apply_result"]
+    assert desk.decide(request_id, "undo").status_code == 202
+    desk.wait(request_id, "undone", seconds=120)
+    assert estate.tagged(request_id) == []
+    repository = estate.repository("foreign-api")
+    assert repository is not None
+    assert TAG not in repository.get("custom_properties", {})
+    kept = desk.stack.vendors.get(record, headers=estate._azure).json()
+    assert kept["properties"]["CNAMERecord"]["cname"] == "elsewhere.example.com"
