@@ -22,8 +22,13 @@ class Groups:
         self._groups: dict[str, Group] = defaultdict(Group)
 
     @asynccontextmanager
-    async def turn(self, run: int, name: str, rule: dict[str, Any], cancelled: asyncio.Event) -> AsyncIterator[bool]:
+    async def turn(
+        self, run: int, name: str | None, rule: dict[str, Any], cancelled: asyncio.Event
+    ) -> AsyncIterator[bool]:
         """Wait for the group; False when the run was cancelled, or replaced by a newer one, while it waited."""
+        if name is None:
+            yield not cancelled.is_set()
+            return
         group = self._groups[name.lower()]
         replaced = list(group.waiting) if rule.get("queue") != "max" else []
         if rule.get("cancel-in-progress") is True and group.holder is not None:

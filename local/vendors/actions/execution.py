@@ -120,9 +120,8 @@ class Execution:
 
     def _turn(self, rule: Any, contexts: Json) -> Any:
         filled = Scope(contexts).fill({"group": rule} if isinstance(rule, str) else rule or {})
-        # Without a rule a run is alone in its group, and so is each of its jobs.
-        name = filled.get("group", object())
-        return self._groups.turn(self.run["id"], f"{self.run['repository_id']}/{name}", filled, self.cancelled)
+        name = f"{self.run['repository_id']}/{filled['group']}" if filled else None
+        return self._groups.turn(self.run["id"], name, filled, self.cancelled)
 
     def _checks(self, needs: Json) -> dict[str, Callable[[], bool]]:
         results = [need["result"] for need in needs.values()]
