@@ -5,7 +5,7 @@ import os
 import ssl
 import subprocess
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -208,17 +208,26 @@ async def test_it_is_started_again_after_a_crash_and_after_a_restart(platform: P
     await until(healthy)
 
 
-async def test_a_process_of_a_killed_run_is_ended_at_the_next_start(platform: Platform) -> None:
-    left, stranger = (subprocess.Popen(["sleep", "60"], start_new_session=True) for _ in range(2))
+@pytest.fixture
+def sleepers() -> Iterator[list[subprocess.Popen[bytes]]]:
+    processes = [subprocess.Popen(["sleep", "60"], start_new_session=True) for _ in range(2)]
+    yield processes
+    for process in processes:
+        process.kill()
+        process.wait(10)
+
+
+async def test_a_process_of_a_killed_run_is_ended_at_the_next_start(
+    platform: Platform, sleepers: list[subprocess.Popen[bytes]]
+) -> None:
+    left, stranger = (sleeper.pid for sleeper in sleepers)
     store = platform.kernel.store("kubernetes")
-    store.put("process/aks-dev-weu/shop-dev/shop/1", {"pid": left.pid, "started": started_at(left.pid)})
-    store.put("process/aks-dev-weu/shop-dev/shop/2", {"pid": stranger.pid, "started": "Mon Jan  1 00:00:00 2024"})
+    store.put("process/aks-dev-weu/shop-dev/shop/1", {"pid": left, "started": started_at(left)})
+    store.put("process/aks-dev-weu/shop-dev/shop/2", {"pid": stranger, "started": "Mon Jan  1 00:00:00 2024"})
     await platform.stop()
     await platform.start()
-    assert left.wait(10) != 0
-    assert stranger.poll() is None
-    stranger.kill()
-    stranger.wait(10)
+    assert gone(left)
+    assert not gone(stranger)
 
 
 async def test_removing_the_namespace_ends_what_runs_in_it(platform: Platform, context: Path) -> None:
