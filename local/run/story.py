@@ -55,6 +55,8 @@ class Story:
         resumed = repeated and self.request["state"] not in ENDED
         if resumed:
             self.tell_resumed(before)
+        if self.request["state"] == "parked":
+            self.retry()
         self.planned()
         self.approve()
         self.follow()
@@ -92,6 +94,15 @@ class Story:
         words = f"{number}   same key again: {same}   same key, other body: {different}"
         self.terminal.event("request as requester", answer.status, words + (f"   {EXISTS}" if repeated else ""))
         return repeated
+
+    def retry(self) -> None:
+        """Go on from the failed step of an earlier run."""
+        problem = self.request.get("problem") or {}
+        answer = self.requester.post(f"/requests/{self.request['id']}/retry", {})
+        words = f"from {problem.get('step')}" if answer.ok else answer.problem
+        self.terminal.event("retry as requester", answer.status, short(words, 90))
+        if answer.ok:
+            self.wait(lambda: self.request["state"] != "parked", PLAN_SECONDS, "waiting for the retry")
 
     def planned(self) -> None:
         known = bool(self.digest)
@@ -136,9 +147,11 @@ class Story:
         def advance() -> bool:
             branches = timeline.by_branch(self.steps)
             self.terminal.moving(self._under_way())
+            joined = "deployment" in branches or self.request["state"] in ENDED
             for name, steps in branches.items():
-                later = any(other.started > max(s.finished or 0 for s in steps) for other in self.steps)
-                done = all(step.finished for step in steps) and (later or self.request["state"] in ENDED)
+                # Source and environments are joined before the deployment starts; that one ends with the request.
+                done = joined and all(step.finished for step in steps)
+                done = done and (name != "deployment" or self.request["state"] in ENDED)
                 if name in timeline.BRANCHES and name not in told and done:
                     self._tell_branch(name, steps, existed=existed)
                     told.add(name)
@@ -151,11 +164,12 @@ class Story:
         environments = ", ".join(dict.fromkeys(step.environment for step in steps if step.environment))
         details = [step.detail for step in steps if step.detail]
         text = f"{environments}: " * bool(environments) + ", ".join(dict.fromkeys(details))
-        if failed:
-            self.terminal.branch(name, short(f"{failed.name}: {failed.problem}", 200), "failed", timeline.wall(steps))
+        if failed:  # the end says why
+            self.terminal.branch(name, failed.name, "failed", timeline.wall(steps))
         else:
             state = EXISTS if existed else "done"
-            self.terminal.branch(name, text or f"{len(steps)} steps", state, None if existed else timeline.wall(steps))
+            took = None if existed else timeline.wall(steps)
+            self.terminal.branch(name, short(text or f"{len(steps)} steps", 64), state, took)
 
     def _under_way(self) -> str:
         running = [step for step in self.steps if step.state in {"running", "retrying"}]

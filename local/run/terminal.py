@@ -41,7 +41,7 @@ class Terminal:
     def branch(self, name: str, text: str, state: str, seconds: float | None) -> None:
         """Write how one branch of the run ended."""
         took = "" if seconds is None else f"{seconds:5.1f} s"
-        self._line(f"       {name:<12} {text:<52} {state:<8} {took}".rstrip())
+        self._line(f"       {name:<12} {text:<64} {state:<8} {took}".rstrip())
 
     def moving(self, text: str) -> None:
         """Show what is under way in a line that the next one overwrites; nothing on a pipe."""
