@@ -141,7 +141,7 @@ def context(tmp_path: Path) -> Path:
     (folder / "app" / "notes.md").write_text("not for the image")
     (folder / "requirements.txt").touch()
     (folder / "Dockerfile").write_text(DOCKERFILE)
-    (folder / ".dockerignore").write_text("*.md\n")
+    (folder / ".dockerignore").write_text("*\n!app\n!requirements.txt\n**/*.md\n")
     return folder
 
 

@@ -10,8 +10,9 @@ import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from fnmatch import fnmatch
 from pathlib import Path
+
+from pathspec import PathSpec
 
 REQUIREMENTS = re.compile(r"pip3? install[^&;|]*?(?:-r|--requirement)[ =](\S+)")
 
@@ -110,7 +111,7 @@ def _copy(image: Image, context: Path, text: str) -> None:
     if any(option.startswith("--from") for option in options):
         raise BuildError(f"COPY {text}: the local builder has one stage only")
     place = posixpath.join(image.directory, target)
-    ignored = _ignored(context)
+    rules = _rules(context)
     for source in sources:
         found = [context] if source in (".", "./") else sorted(context.glob(source.removeprefix("./")))
         if not found:
@@ -118,17 +119,89 @@ def _copy(image: Image, context: Path, text: str) -> None:
         for path in found:
             for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
                 inside = file.relative_to(context).as_posix()
-                if not file.is_file() or any(fnmatch(inside, f"{p}{end}") for p in ignored for end in ("", "/*")):
+                if not file.is_file() or _left_out(inside, rules):
                     continue
                 into_folder = target.endswith(("/", ".")) or len(found) > 1
                 name = file.relative_to(path).as_posix() if path.is_dir() else file.name if into_folder else ""
                 image.files[posixpath.normpath(posixpath.join(place, name))] = file
 
 
-def _ignored(context: Path) -> list[str]:
+def _rules(context: Path) -> list[tuple[str, bool]]:
+    """The patterns of .dockerignore and whether each leaves out (True) or takes back (`!`)."""
     file = context / ".dockerignore"
-    lines = file.read_text().splitlines() if file.is_file() else []
-    return [line.strip().strip("/").replace("**/", "*") for line in lines if line.strip() and line[0] not in "#!"]
+    lines = [line.strip() for line in file.read_text().splitlines()] if file.is_file() else []
+    wanted = [line for line in lines if line and not line.startswith("#")]
+    return [(line.lstrip("!").strip("/").replace("**/", "*"), not line.startswith("!")) for line in wanted]
+
+
+def _left_out(name: str, rules: list[tuple[str, bool]]) -> bool:
+    """The last rule that fits decides."""
+    fitting = [out for pattern, out in rules if fnmatch(name, pattern) or fnmatch(name, f"{pattern}/*")]
+    return bool(fitting) and fitting[-1]
+
+
+def _run(image: Image, _context: Path, text: str) -> None:
+    """Only the installation of requirement files is done (by the cluster); the base image has the rest."""
+    image.requirements += [posixpath.join(image.directory, name) for name in REQUIREMENTS.findall(text)]
+
+
+def _env(image: Image, _context: Path, text: str) -> None:
+    image.env |= dict(part.split("=", 1) for part in shlex.split(text))
+
+
+def _workdir(image: Image, _context: Path, text: str) -> None:
+    image.directory = posixpath.join(image.directory, text)
+
+
+def _cmd(image: Image, _context: Path, text: str) -> None:
+    image.command = _command(text)
+
+
+def _entrypoint(image: Image, _context: Path, text: str) -> None:
+    image.entrypoint, image.command = _command(text), []
+
+
+def _expose(image: Image, _context: Path, text: str) -> None:
+    image.ports += text.split()
+
+
+def _user(image: Image, _context: Path, text: str) -> None:
+    image.user = text
+
+
+def _nothing(_image: Image, _context: Path, _text: str) -> None:
+    """Says nothing about how the container runs here."""
+
+
+def _command(text: str) -> list[str]:
+    return [str(part) for part in json.loads(text)] if text.startswith("[") else ["/bin/sh", "-c", text]
+
+
+def _copy(image: Image, context: Path, text: str) -> None:
+    options = [part for part in shlex.split(text) if part.startswith("--")]
+    *sources, target = [part for part in shlex.split(text) if not part.startswith("--")]
+    if any(option.startswith("--from") for option in options):
+        raise BuildError(f"COPY {text}: the local builder has one stage only")
+    place = posixpath.join(image.directory, target)
+    rules = _rules(context)
+    for source in sources:
+        found = [context] if source in (".", "./") else sorted(context.glob(source.removeprefix("./")))
+        if not found:
+            raise BuildError(f'failed to compute cache key: "/{source}": not found')
+        for path in found:
+            for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+                inside = file.relative_to(context).as_posix()
+                if not file.is_file() or _left_out(inside, rules):
+                    continue
+                into_folder = target.endswith(("/", ".")) or len(found) > 1
+                name = file.relative_to(path).as_posix() if path.is_dir() else file.name if into_folder else ""
+                image.files[posixpath.normpath(posixpath.join(place, name))] = file
+
+
+def _ignored(context: Path) -> PathSpec:
+    """The patterns of .dockerignore; the last one that fits decides, `!` takes a file in again."""
+    file = context / ".dockerignore"
+    return PathSpec.from_lines("gitwildmatch", file.read_text().splitlines() if file.is_file() else [])
 
 
 INSTRUCTIONS: dict[str, Callable[[Image, Path, str], None]] = {
