@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pathspec import PathSpec
 
@@ -105,13 +106,50 @@ def _command(text: str) -> list[str]:
     return [str(part) for part in json.loads(text)] if text.startswith("[") else ["/bin/sh", "-c", text]
 
 
+def _run(image: Image, _context: Path, text: str) -> None:
+    """Only the installation of requirement files is done (by the cluster); the base image has the rest."""
+    image.requirements += [posixpath.join(image.directory, name) for name in REQUIREMENTS.findall(text)]
+
+
+def _env(image: Image, _context: Path, text: str) -> None:
+    image.env |= dict(part.split("=", 1) for part in shlex.split(text))
+
+
+def _workdir(image: Image, _context: Path, text: str) -> None:
+    image.directory = posixpath.join(image.directory, text)
+
+
+def _cmd(image: Image, _context: Path, text: str) -> None:
+    image.command = _command(text)
+
+
+def _entrypoint(image: Image, _context: Path, text: str) -> None:
+    image.entrypoint, image.command = _command(text), []
+
+
+def _expose(image: Image, _context: Path, text: str) -> None:
+    image.ports += text.split()
+
+
+def _user(image: Image, _context: Path, text: str) -> None:
+    image.user = text
+
+
+def _nothing(_image: Image, _context: Path, _text: str) -> None:
+    """Says nothing about how the container runs here."""
+
+
+def _command(text: str) -> list[str]:
+    return [str(part) for part in json.loads(text)] if text.startswith("[") else ["/bin/sh", "-c", text]
+
+
 def _copy(image: Image, context: Path, text: str) -> None:
     options = [part for part in shlex.split(text) if part.startswith("--")]
     *sources, target = [part for part in shlex.split(text) if not part.startswith("--")]
     if any(option.startswith("--from") for option in options):
         raise BuildError(f"COPY {text}: the local builder has one stage only")
     place = posixpath.join(image.directory, target)
-    rules = _rules(context)
+    ignored = _ignored(context)
     for source in sources:
         found = [context] if source in (".", "./") else sorted(context.glob(source.removeprefix("./")))
         if not found:
@@ -119,7 +157,65 @@ def _copy(image: Image, context: Path, text: str) -> None:
         for path in found:
             for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
                 inside = file.relative_to(context).as_posix()
-                if not file.is_file() or _left_out(inside, rules):
+                if not file.is_file() or ignored.match_file(inside):
+                    continue
+                into_folder = target.endswith(("/", ".")) or len(found) > 1
+                name = file.relative_to(path).as_posix() if path.is_dir() else file.name if into_folder else ""
+                image.files[posixpath.normpath(posixpath.join(place, name))] = file
+
+
+def _run(image: Image, _context: Path, text: str) -> None:
+    """Only the installation of requirement files is done (by the cluster); the base image has the rest."""
+    image.requirements += [posixpath.join(image.directory, name) for name in REQUIREMENTS.findall(text)]
+
+
+def _env(image: Image, _context: Path, text: str) -> None:
+    image.env |= dict(part.split("=", 1) for part in shlex.split(text))
+
+
+def _workdir(image: Image, _context: Path, text: str) -> None:
+    image.directory = posixpath.join(image.directory, text)
+
+
+def _cmd(image: Image, _context: Path, text: str) -> None:
+    image.command = _command(text)
+
+
+def _entrypoint(image: Image, _context: Path, text: str) -> None:
+    image.entrypoint, image.command = _command(text), []
+
+
+def _expose(image: Image, _context: Path, text: str) -> None:
+    image.ports += text.split()
+
+
+def _user(image: Image, _context: Path, text: str) -> None:
+    image.user = text
+
+
+def _nothing(_image: Image, _context: Path, _text: str) -> None:
+    """Says nothing about how the container runs here."""
+
+
+def _command(text: str) -> list[str]:
+    return [str(part) for part in json.loads(text)] if text.startswith("[") else ["/bin/sh", "-c", text]
+
+
+def _copy(image: Image, context: Path, text: str) -> None:
+    options = [part for part in shlex.split(text) if part.startswith("--")]
+    *sources, target = [part for part in shlex.split(text) if not part.startswith("--")]
+    if any(option.startswith("--from") for option in options):
+        raise BuildError(f"COPY {text}: the local builder has one stage only")
+    place = posixpath.join(image.directory, target)
+    ignored = _ignored(context)
+    for source in sources:
+        found = [context] if source in (".", "./") else sorted(context.glob(source.removeprefix("./")))
+        if not found:
+            raise BuildError(f'failed to compute cache key: "/{source}": not found')
+        for path in found:
+            for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+                inside = file.relative_to(context).as_posix()
+                if not file.is_file() or ignored.match_file(inside):
                     continue
                 into_folder = target.endswith(("/", ".")) or len(found) > 1
                 name = file.relative_to(path).as_posix() if path.is_dir() else file.name if into_folder else ""
@@ -183,7 +279,7 @@ def _copy(image: Image, context: Path, text: str) -> None:
     if any(option.startswith("--from") for option in options):
         raise BuildError(f"COPY {text}: the local builder has one stage only")
     place = posixpath.join(image.directory, target)
-    rules = _rules(context)
+    ignored = _ignored(context)
     for source in sources:
         found = [context] if source in (".", "./") else sorted(context.glob(source.removeprefix("./")))
         if not found:
@@ -191,14 +287,14 @@ def _copy(image: Image, context: Path, text: str) -> None:
         for path in found:
             for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
                 inside = file.relative_to(context).as_posix()
-                if not file.is_file() or _left_out(inside, rules):
+                if not file.is_file() or ignored.match_file(inside):
                     continue
                 into_folder = target.endswith(("/", ".")) or len(found) > 1
                 name = file.relative_to(path).as_posix() if path.is_dir() else file.name if into_folder else ""
                 image.files[posixpath.normpath(posixpath.join(place, name))] = file
 
 
-def _ignored(context: Path) -> PathSpec:
+def _ignored(context: Path) -> PathSpec[Any]:
     """The patterns of .dockerignore; the last one that fits decides, `!` takes a file in again."""
     file = context / ".dockerignore"
     return PathSpec.from_lines("gitwildmatch", file.read_text().splitlines() if file.is_file() else [])
