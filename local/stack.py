@@ -70,6 +70,7 @@ class Stack:
     python: str = sys.executable
     host_environment: Mapping[str, str] = field(default_factory=dict)
     timings: dict[str, float] = field(default_factory=dict, init=False)
+    host_started: float = field(default=0.0, init=False)
     _processes: dict[str, Process] = field(default_factory=dict, init=False)
     _lock: IO[str] | None = field(default=None, init=False)
     _tokens: dict[str, tuple[float, str]] = field(default_factory=dict, init=False)
@@ -116,7 +117,7 @@ class Stack:
 
     def start_host(self) -> None:
         """Start (or start again) the Functions host and wait until it has loaded the app."""
-        started = time.monotonic()
+        started, self.host_started = time.monotonic(), time.time()
         self.host_port = free_port(self.host_port)
         self._launch(self._host())
         self._processes["host"].require_ready(self._ready_file("host").exists, 60)

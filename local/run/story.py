@@ -51,17 +51,16 @@ class Story:
         self.wall_start = time.time()
         self.preview()
         repeated = self.order()
-        before = self.steps if repeated else []
         resumed = repeated and self.request["state"] not in ENDED
         if resumed:
-            self.tell_resumed(before)
+            self.tell_resumed()
         if self.request["state"] == "parked":
             self.retry()
         self.planned()
         self.approve()
         self.follow()
         if resumed:
-            self.tell_asked_again(before)
+            self.tell_asked_again()
         return self.finish(repeated=repeated)
 
     # -- before the plan ---------------------------------------------------------------------------------------------
@@ -195,19 +194,21 @@ class Story:
         self.terminal.event(state.upper(), "", f"{counts}   {times}")
         return True
 
-    def tell_resumed(self, before: list[timeline.Step]) -> None:
-        kept = [step for step in before if step.state == "done"]
-        open_steps = [step.name for step in before if step.state != "done"]
-        status = self.stack.host_status().get("resumed") or {}
-        counts = ", ".join(f"{value} {name}" for name, value in status.items() if value) or "nothing to resume"
-        self.terminal.event("resumed", "", counts)
-        self.terminal.event(
-            "kept", "", f"{_counted(len(kept), 'finished step')}   open: {', '.join(open_steps) or 'none'}"
-        )
+    def tell_resumed(self) -> None:
+        """Say what the host found when it started: it had been killed, or stopped, in the middle."""
+        found = self.stack.host_status().get("resumed") or {}
+        counts = [_counted(found.get("instances", 0), "orchestration"), f"{found.get('activities', 0)} activities"]
+        kept = [step for step in self.steps if step.finished and step.finished < self.stack.host_started]
+        self.terminal.event("resumed", "", ", ".join(counts).replace("1 activities", "1 activity"))
+        self.terminal.event("kept", "", _counted(len(kept), "finished step"))
 
-    def tell_asked_again(self, before: list[timeline.Step]) -> None:
-        attempts = {step.key: step.attempts for step in before}
-        again = [step.name for step in self.steps if step.attempts > attempts.get(step.key, step.attempts)]
+    def tell_asked_again(self) -> None:
+        """Name the steps that were under way when the host ended, and so were started a second time."""
+        again = [
+            step.name
+            for step in self.steps
+            if step.attempts > 1 and (step.finished is None or step.finished > self.stack.host_started)
+        ]
         self.terminal.event("asked again", "", ", ".join(again) or "nothing")
 
     # -- reading -----------------------------------------------------------------------------------------------------
