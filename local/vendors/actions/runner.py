@@ -129,14 +129,16 @@ class Job:
         try:
             await asyncio.wait({cancel, ended}, return_when=asyncio.FIRST_COMPLETED)
             for number, grace in () if ended.done() else SIGNALS:
-                _signal(process.pid, number)
+                # Like the real runner: the first process only, which is to pass it on.
+                with contextlib.suppress(ProcessLookupError):
+                    process.send_signal(number)
                 await asyncio.wait({ended}, timeout=grace)
             code = await ended
             # What the step left running in the background would hold its output open for ever.
             await asyncio.wait({reader}, timeout=1)
             return code
         finally:
-            _signal(process.pid, signal.SIGKILL)
+            _kill(process.pid)
             for task in (reader, cancel, ended):
                 task.cancel()
             note.unlink(missing_ok=True)
@@ -190,7 +192,7 @@ class Job:
             async with asyncio.timeout(float(minutes) * 60):
                 outputs = await (self._use(step, env, actions) if "uses" in step else self._shell(step, env))
             self.contexts["steps"][step.get("id", "")] = {"outputs": outputs}
-        except (StepError, ExpressionError, OSError, aiohttp.ClientError, LookupError, ValueError) as error:
+        except (StepError, ExpressionError, OSError) as error:
             self.log(f"##[error]{error}")
             return "cancelled" if self.cancelled.is_set() else "failure"
         except TimeoutError:
@@ -200,7 +202,12 @@ class Job:
 
     async def _use(self, step: Json, env: dict[str, str], actions: dict[str, Any]) -> dict[str, str]:
         inputs = self._strings(self.scope.fill(step.get("with") or {}))
-        outputs: dict[str, str] = await actions[step["uses"].split("@")[0]](inputs, env, self)
+        try:
+            outputs: dict[str, str] = await actions[step["uses"].split("@")[0]](inputs, env, self)
+        except StepError:
+            raise
+        except Exception as error:
+            raise StepError(f"{type(error).__name__}: {error}") from error
         return outputs
 
     async def _shell(self, step: Json, env: dict[str, str]) -> dict[str, str]:
@@ -253,7 +260,7 @@ def kill_leftovers(folder: Path) -> None:
         place = Path(f"/proc/{note.stem}/environ")
         # The number may belong to someone else by now: only a process that knows the workspace is ours.
         if place.exists() and note.read_text().encode() in place.read_bytes():
-            _signal(int(note.stem), signal.SIGKILL)
+            _kill(int(note.stem))
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -297,9 +304,9 @@ def _pairs(content: str) -> dict[str, str]:
     return found
 
 
-def _signal(group: int, number: signal.Signals) -> None:
+def _kill(group: int) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(group, number)
+        os.killpg(group, signal.SIGKILL)
 
 
 def now() -> str:

@@ -145,11 +145,7 @@ async def k8s_deploy(inputs: Inputs, _: dict[str, str], job: Job) -> Outputs:
     paths = [job.workspace / name for name in re.split(r"[\n,]", inputs["manifests"]) if name.strip()]
     files = [file for path in paths for file in (sorted(path.glob("*.y*ml")) if path.is_dir() else [path])]
     manifests = [each for file in files for each in yaml.safe_load_all(file.read_text()) if each]
-    try:
-        results = await job.kernel.vendor("kubernetes").apply(job.state["cluster"], inputs["namespace"], manifests)
-    except Exception as error:  # noqa: BLE001 - whatever the cluster says is the reason of the failed deployment
-        raise StepError(f"Error: {error}") from None
-    for result in results:
+    for result in await job.kernel.vendor("kubernetes").apply(job.state["cluster"], inputs["namespace"], manifests):
         job.log(result)
     return {}
 

@@ -12,7 +12,7 @@ from aiohttp import web
 from local.vendors.github.api import ORGANISATION, ApiError, Json, now
 from local.vendors.github.repository import BOT, ZERO, Repository
 from local.vendors.github.tokens import GRANT, Tokens
-from local.vendors.kernel import Kernel
+from local.vendors.kernel import MUTATING, Kernel
 
 ON = ("has_issues", "has_projects", "has_wiki", "allow_squash_merge", "allow_merge_commit", "allow_rebase_merge")
 OFF = ("has_discussions", "is_template", "allow_auto_merge", "delete_branch_on_merge", "archived")
@@ -113,6 +113,7 @@ class Hosting:
         name = request.match_info["repo"].removesuffix(".git")
         repository = self.repository(request.match_info["owner"], name)
         writes = "receive-pack" in request.path_qs
+        request[MUTATING] = writes and request.method == "POST"
         password = _password(request)
         grant = self.tokens.grant(password or "")
         visibility = repository.document["visibility"] if repository else "private"
@@ -124,7 +125,7 @@ class Hosting:
             return web.Response(status=403, text="This repository was archived so it is read-only.")
         before = await repository.refs() if writes else {}
         response = await self._backend(request, repository)
-        if writes and request.method == "POST":
+        if request[MUTATING]:
             for ref, new in (await repository.refs()).items():
                 if before.get(ref, ZERO) != new:
                     await self.moved(repository, ref, before.get(ref, ZERO), new, grant["actor"] if grant else BOT)

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from local.vendors.github.api import SHAPES, ApiError, Json, body, shape
 from local.vendors.github.repository import BOT
-from local.vendors.kernel import Store
+from local.vendors.kernel import MUTATING, Store
 
 VERSIONS = {"2022-11-28", "2026-03-10"}
 INSTALLATION_ID, LIMIT = 2001, 5000
@@ -65,6 +65,7 @@ class Tokens:
         """Create an installation access token, at most as wide as the installation."""
         if request.match_info["installation_id"] != str(INSTALLATION_ID):
             raise ApiError(404, "Not Found")
+        request[MUTATING] = False  # a token is no object of the estate
         wanted = await body(request)
         permissions = wanted.get("permissions") or PERMISSIONS
         if not set(permissions) <= set(PERMISSIONS):
