@@ -79,7 +79,7 @@ fi
 
 if ! cmp -s local/bootstrap.txt .venv/installed-bootstrap.txt; then
     say "uv"
-    "$python" -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes -r local/bootstrap.txt
+    "$python" -m pip install -qq --disable-pip-version-check --no-deps --only-binary :all: --require-hashes -r local/bootstrap.txt
     cp local/bootstrap.txt .venv/installed-bootstrap.txt
 fi
 
