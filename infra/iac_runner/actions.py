@@ -15,6 +15,7 @@ from .settings import Settings
 from .terraform import Outcome, Terraform
 
 _QUIET = ("-json", "-input=false", "-no-color")
+_NO_STATE = "No state file was found"
 _PLANNED_BY = {"apply": "plan", "destroy": "destroy-plan"}
 
 
@@ -215,13 +216,14 @@ def _outputs(run: Run) -> dict[str, Any]:
 
 def _find_lock(run: Run) -> dict[str, str] | None:
     """Ask for the lock without changing anything; Terraform answers with who has it."""
-    nothing = ("rm", "-dry-run", "-lock-timeout=0s", "terraform_data.nothing")
+    nothing = ("rm", "-no-color", "-dry-run", "-lock-timeout=0s", "terraform_data.nothing")
     try:
-        run.terraform.run("state", *nothing, good=(0, 1))
+        run.terraform.run("state", *nothing)
     except RunError as error:
-        if error.problem.title != "State locked":
+        if error.problem.title == "State locked":
+            return _lock_information(error.problem.detail)
+        if _NO_STATE not in error.problem.detail:
             raise
-        return _lock_information(error.problem.detail)
     return None
 
 
