@@ -3,6 +3,7 @@
 import contextlib
 import json
 import signal
+import sqlite3
 import ssl
 import subprocess
 import sys
@@ -16,7 +17,6 @@ import jwt
 import pytest
 
 from local.vendors.github.tokens import INSTALLATION_ID
-from local.vendors.kernel import Kernel
 
 DEADLINE = 60
 WORKFLOW = """
@@ -58,11 +58,12 @@ class Process:
         return answer.json() if answer.content else None
 
     def sign_in(self) -> None:
-        kernel = Kernel(self.root)
-        pem = kernel.store("github").get("app/private_key")
+        with contextlib.closing(sqlite3.connect(self.root / "vendors" / "documents.sqlite3")) as documents:
+            query = "SELECT value FROM documents WHERE vendor = 'github' AND key = 'app/private_key'"
+            pem = json.loads(documents.execute(query).fetchone()[0])
         claims = {"iat": int(time.time()) - 10, "exp": int(time.time()) + 300, "iss": "1001"}
         path = f"/app/installations/{INSTALLATION_ID}/access_tokens"
-        self.token = self.call("POST", path, token=jwt.encode(claims, str(pem), "RS256"))["token"]
+        self.token = self.call("POST", path, token=jwt.encode(claims, pem, "RS256"))["token"]
 
 
 def context(bundle: str) -> ssl.SSLContext:

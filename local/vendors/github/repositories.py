@@ -15,6 +15,8 @@ VISIBILITIES = ("public", "private", "internal")
 PROTECTION = f"{REPO}/branches/{{branch}}/protection"
 REQUIRED = ("required_status_checks", "enforce_admins", "required_pull_request_reviews", "restrictions")
 
+REVIEWS = {REQUIRED[2]: {"dismiss_stale_reviews": False, "require_code_owner_reviews": False}}
+
 
 @operation("GET", "/orgs/{org}/repos", "/installation/repositories")
 async def list_repositories(call: Call) -> web.Response:
@@ -117,7 +119,7 @@ async def protect(call: Call) -> Json:
     shown: Json = {"url": url}
     for name, value in call.body.items():
         if isinstance(value, dict):
-            shown[name] = {"url": f"{url}/{name}"} | value
+            shown[name] = {"url": f"{url}/{name}"} | REVIEWS.get(name, {}) | value
         elif isinstance(value, bool) or name == "enforce_admins":
             shown[name] = {"enabled": bool(value)} | ({"url": f"{url}/{name}"} if name == "enforce_admins" else {})
     return call.put("protection/{branch}", shown)
