@@ -1,8 +1,7 @@
 """Commands with which a reader checks the result without trusting this program."""
 
-import os
+import shlex
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from local.stack import Stack
@@ -10,10 +9,10 @@ from local.stack import Stack
 
 def lines(stack: Stack, request: dict[str, Any]) -> Iterator[str]:
     """Yield the block `check it yourself`, ready to be pasted into another terminal of this checkout."""
-    proxy, bundle = f"http://localhost:{stack.vendors_port}", _relative(stack.ca_bundle)
+    proxy, bundle = f"http://localhost:{stack.vendors_port}", shlex.quote(str(stack.ca_bundle))
     name = request["application"]
     yield "check it yourself"
-    yield f"  export HTTPS_PROXY={proxy} SSL_CERT_FILE={bundle} CURL_CA_BUNDLE={bundle} GIT_SSL_CAINFO=$PWD/{bundle}"
+    yield f"  export HTTPS_PROXY={proxy} SSL_CERT_FILE={bundle} CURL_CA_BUNDLE={bundle} GIT_SSL_CAINFO={bundle}"
     links = {str(title): str(url) for title, url in (request.get("links") or {}).items()}
     repository = links.get("Repository", "")
     if repository:
@@ -25,6 +24,3 @@ def lines(stack: Stack, request: dict[str, Any]) -> Iterator[str]:
     yield f"  make drift APP={name}"
     yield f"  make undo REQUEST={request['id']}"
 
-
-def _relative(path: Path) -> str:
-    return os.path.relpath(path)

@@ -51,6 +51,7 @@ class Story:
         self.wall_start = time.time()
         self.preview()
         repeated = self.order()
+        existed = self.request["state"] in ENDED - {"parked"}
         resumed = repeated and self.request["state"] not in ENDED
         if resumed:
             self.tell_resumed()
@@ -61,7 +62,7 @@ class Story:
         self.follow()
         if resumed:
             self.tell_asked_again()
-        return self.finish(repeated=repeated)
+        return self.finish(existed=existed)
 
     # -- before the plan ---------------------------------------------------------------------------------------------
 
@@ -145,7 +146,6 @@ class Story:
 
         def advance() -> bool:
             branches = timeline.by_branch(self.steps)
-            self.terminal.moving(self._under_way())
             joined = "deployment" in branches or self.request["state"] in ENDED
             for name, steps in branches.items():
                 # Source and environments are joined before the deployment starts; that one ends with the request.
@@ -162,7 +162,7 @@ class Story:
         failed = next((step for step in steps if step.state == "failed"), None)
         environments = ", ".join(dict.fromkeys(step.environment for step in steps if step.environment))
         details = [step.detail for step in steps if step.detail]
-        text = f"{environments}: " * bool(environments) + ", ".join(dict.fromkeys(details))
+        text = f"{environments}: " * bool(environments) + ", ".join(dict.fromkeys(reversed(details)))
         if failed:  # the end says why
             self.terminal.branch(name, failed.name, "failed", timeline.wall(steps))
         else:
@@ -172,12 +172,12 @@ class Story:
 
     def _under_way(self) -> str:
         running = [step for step in self.steps if step.state in {"running", "retrying"}]
-        words = (f"{step.name} {step.environment}".strip() for step in running)
-        return f"{self.request.get('percent', 0)} %  " + ", ".join(words)
+        words = ", ".join(f"{step.name} {step.environment}".strip() for step in running)
+        return f"{self.request.get('percent', 0)} %  {words or f'{self.steps[-1].branch}: the pipeline works'}"
 
     # -- the end -----------------------------------------------------------------------------------------------------
 
-    def finish(self, *, repeated: bool) -> bool:
+    def finish(self, *, existed: bool) -> bool:
         state, problem = self.request["state"], self.request.get("problem") or {}
         result = self.request.get("result") or {}
         if state not in {"succeeded", "degraded"}:
@@ -185,8 +185,8 @@ class Story:
             self.terminal.event(state.upper(), "", f"{problem.get('step') or ''} {text}".strip())
             self.terminal.fact("", f"next: {', '.join(self.request.get('allowedActions', [])) or 'nothing is allowed'}")
             return False
-        counts = ", ".join(f"{result.get(name, '?')} {name}" for name in ("planned", "made", "unplanned"))
-        if repeated:
+        counts = ", ".join(f"{_count(result.get(name, 0))} {name}" for name in ("planned", "made", "unplanned"))
+        if existed:
             calls = self.mutations(self.journal_start)
             counts += f"   {EXISTS}, {_counted(calls, 'mutating call')}"
         path, _ = timeline.critical_path(self.steps)
@@ -259,6 +259,8 @@ class Story:
 
 
 def _count(changes: Any) -> int:
+    if isinstance(changes, int):
+        return changes
     return sum(changes.values()) if isinstance(changes, dict) else len(changes)
 
 
