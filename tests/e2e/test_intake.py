@@ -131,7 +131,7 @@ def test_what_does_not_exist_is_said_in_words(desk: Desk, method: str, path: str
     assert (answer.headers.get("allow") is not None) is (status == 405)
 
 
-@pytest.mark.parametrize("token", [None, "Bearer nonsense", "Bearer a.b.c", "Basic YTpi", "Bearer "])
+@pytest.mark.parametrize("token", [None, "Bearer nonsense", "Bearer a.b.c", "Basic YTpi"])
 def test_nobody_gets_in_without_a_token_of_our_tenant(desk: Desk, token: str | None) -> None:
     headers = {"Authorization": token} if token else {}
     principal = {"X-MS-CLIENT-PRINCIPAL": "eyJjbGFpbXMiOltdfQ=="}

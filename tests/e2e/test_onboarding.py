@@ -19,7 +19,7 @@ def test_a_request_becomes_a_running_service_and_undo_leaves_nothing(desk: Desk)
     assert health.json()["application"] == "whole-api"
     _require_idempotent(desk, request["id"])
     _require_undo(desk, estate, request["id"])
-    again = desk.order("whole-api", key="again", description=HOSTILE)
+    again = desk.order("whole-api", key="whole-again", description=HOSTILE)
     desk.wait(again, "awaiting_approval")
 
 

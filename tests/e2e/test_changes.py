@@ -1,0 +1,86 @@
+"""What happens to a waiting request when the ground moves: rules, prices, skeleton, the code itself."""
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from local.stack import CHECKOUT, Stack
+from tests.e2e.driver import Desk
+
+type StackFactory = Callable[..., Stack]
+PRODUCT = ("activities", "archetypes", "orchestrators", "rules", "shared", "triggers", "function_app.py", "host.json")
+
+
+def _copy(target: Path) -> Path:
+    """The app in a folder of its own, whose files a test may change."""
+    target.mkdir()
+    for name in PRODUCT:
+        source = CHECKOUT / name
+        if source.is_dir():
+            shutil.copytree(source, target / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, target / name)
+    return target
+
+
+def _insert(path: Path, old: str, new: str) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
+def test_a_plan_is_void_when_a_rule_a_price_or_the_skeleton_changes(fresh_stack: StackFactory, tmp_path: Path) -> None:
+    root = _copy(tmp_path / "app")
+    desk = Desk(fresh_stack("changes", root=root))
+    request_id, digest = desk.planned("moving-api")
+    changes: tuple[Callable[[], None], ...] = (
+        lambda: _insert(root / "rules/rego/appstore/plan.rego", "import rego.v1", "import rego.v1\n\n# one line more"),
+        lambda: _insert(root / "rules/prices.json", '"note": "', '"note": "New. '),
+        lambda: _insert(root / "archetypes/api/skeleton/app/health.py", '"""', '"""Changed. '),
+    )
+    seen = {digest}
+    for change in changes:
+        change()
+        refused = desk.decide(request_id, "approve", "approver", planDigest=digest)
+        assert refused.status_code == 409, refused.text
+        assert "new plan" in refused.json()["detail"]
+        digest = str(_next_plan(desk, request_id, seen))
+        seen.add(digest)
+        old = desk.decide(request_id, "approve", "approver", planDigest=next(iter(seen - {digest})))
+        assert old.status_code == 409
+    desk.approve(request_id, digest)
+    desk.wait(request_id, "provisioning", "succeeded")
+
+
+def _next_plan(desk: Desk, request_id: str, seen: set[str]) -> str:
+    while True:
+        digest = str(desk.wait(request_id, "awaiting_approval")["plan"]["digest"])
+        if digest not in seen:
+            return digest
+
+
+def _previous_commit(target: Path) -> Path:
+    target.mkdir()
+    archive = subprocess.run(["git", "archive", "HEAD~1", *PRODUCT], cwd=CHECKOUT, capture_output=True, check=False)
+    if archive.returncode:
+        pytest.skip("there is no commit before this one in the clone")
+    subprocess.run(["tar", "-x", "-C", str(target)], input=archive.stdout, check=True)
+    return target
+
+
+def test_a_waiting_request_survives_the_upgrade_to_the_next_commit(fresh_stack: StackFactory, tmp_path: Path) -> None:
+    stack = fresh_stack("upgrade", root=_previous_commit(tmp_path / "before"))
+    desk = Desk(stack)
+    request_id, digest = desk.planned("upgraded-api")
+    stack.stop_host()
+    stack.root = CHECKOUT
+    stack.start_host()
+    answer = desk.decide(request_id, "approve", "approver", planDigest=digest)
+    if answer.status_code == 409:
+        desk.approve(request_id, _next_plan(desk, request_id, {digest}))
+    else:
+        assert answer.status_code == 202, answer.text
+    assert desk.wait(request_id, "succeeded", seconds=180)["result"]["missing"] == []
