@@ -16,7 +16,7 @@ lock_of() {
 }
 
 # An environment that holds the development tools keeps them: the dev lock contains the local one.
-if [ "$profile" = local ] && [ -e .venv/installed-dev.txt ]; then
+if [ "$profile" = local ] && [ -e .venv/bin/pytest ]; then
     profile=dev
 fi
 lock=$(lock_of "$profile")

@@ -23,4 +23,3 @@ def lines(stack: Stack, request: dict[str, Any]) -> Iterator[str]:
     yield f"  curl -k https://localhost:{stack.vendors_port}/_vendors/journal"
     yield f"  make drift APP={name}"
     yield f"  make undo REQUEST={request['id']}"
-

@@ -1,7 +1,7 @@
 """What the step rows of a request say about time: per branch, in total, and the critical path."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -71,9 +71,10 @@ def critical_path(steps: Sequence[Step]) -> tuple[float, list[Step]]:
     """Return the longest chain of steps that had to wait for each other, with its busy seconds.
 
     The chain is walked back from the step that ended last: its predecessor is the step that ended last before it
-    started. Gaps between them (polling, scheduling) are wall time but not work.
+    started. A step that starts a pipeline lasts until its branch goes on. Other gaps (scheduling, people) are wall
+    time but not work.
     """
-    ended = [step for step in steps if step.finished is not None]
+    ended = [_with_its_pipeline(step, steps) for step in steps if step.finished is not None]
     chain: list[Step] = []
     limit = float("inf")
     while True:
@@ -84,3 +85,11 @@ def critical_path(steps: Sequence[Step]) -> tuple[float, list[Step]]:
         limit = chain[-1].started
     chain.reverse()
     return sum((step.finished or 0) - step.started for step in chain), chain
+
+
+def _with_its_pipeline(step: Step, steps: Sequence[Step]) -> Step:
+    if not step.name.startswith("start_"):
+        return step
+    lane = [s.started for s in steps if (s.branch, s.environment) == (step.branch, step.environment)]
+    later = [started for started in lane if started >= (step.finished or 0)]
+    return replace(step, finished=min(later)) if later else step

@@ -30,6 +30,11 @@ def test_the_critical_path_is_the_chain_that_had_to_wait() -> None:
     assert timeline.wall(steps) == pytest.approx(16)
 
 
+def test_the_time_of_a_pipeline_belongs_to_the_step_that_started_it() -> None:
+    steps = timeline.parse([_row("start_plan", "plan", 0, 1), _row("read_plan_result", "plan", 9, 10)])
+    assert timeline.critical_path(steps)[0] == pytest.approx(10)
+
+
 def test_a_running_step_has_no_end_and_is_on_no_path() -> None:
     steps = timeline.parse([_row("plan", "plan", 0, 2), _row("apply", "environment", 2, None, state="running")])
     assert [step.finished for step in steps] == [2, None]
