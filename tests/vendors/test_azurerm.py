@@ -4,7 +4,9 @@ import asyncio
 import json
 import os
 import shutil
+import signal
 import sys
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +17,7 @@ import pytest
 from local import terraform
 from local.vendors import arm, azurerm, entra
 from local.vendors.kernel import Kernel
+from local.vendors.kernel.faults import Fault
 
 SUBSCRIPTION = "20000000-0000-0000-0000-000000000001"
 TENANT = "11111111-1111-1111-1111-111111111111"
@@ -34,6 +37,7 @@ class Run:
     program: Path
     folder: Path
     kernel: Kernel
+    process: asyncio.subprocess.Process | None = None
 
     @property
     def arm(self) -> Any:
@@ -54,6 +58,7 @@ class Run:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
+        self.process = process
         output = (await asyncio.wait_for(process.communicate(), 120))[0].decode()
         assert process.returncode == code, output
         return output
@@ -172,6 +177,36 @@ async def test_mistakes_are_named_before_anything_is_made(run: Run) -> None:
     run.change('"kv_shop"', '"kv-shop-dev"')
     run.change("tenant_id                     =", "tenantid                      =")
     assert "Unsupported argument" in await run("validate", "-no-color", code=1)
+
+
+async def test_a_cancelled_run_loses_nothing(run: Run) -> None:
+    server = f"{GROUP}/providers/Microsoft.DBforPostgreSQL/flexibleServers/psql-shop-dev"
+    run.kernel.store("arm").put("settings/delays", {"Microsoft.DBforPostgreSQL/flexibleServers": 2})
+    applying = asyncio.create_task(run("apply", "-auto-approve", "-input=false", "-no-color", code=1))
+    deadline = time.monotonic() + 60
+    while run.arm.resource(server) is None:
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.05)
+    assert run.process is not None
+    run.process.send_signal(signal.SIGINT)
+    assert "execution halted" in await applying
+    listed = await run("state", "list")
+    assert "azurerm_postgresql_flexible_server.this" in listed
+    assert "azurerm_postgresql_flexible_server_database.this" not in listed
+    await run("apply", "-auto-approve", "-input=false", "-no-color")
+    await run.plan(0)
+
+
+async def test_a_fault_is_ridden_out_and_a_lasting_one_is_told(run: Run) -> None:
+    faults = run.kernel.faults
+    faults.add(Fault("drop_after", "arm", "PUT", r"/vaults/kv-shop-dev\?"))
+    faults.add(Fault("status", "arm", "PUT", "/actionGroups/", times=9, status=503))
+    told = await run("apply", "-auto-approve", "-input=false", "-no-color", code=1)
+    assert "unexpected status 503" in " ".join(told.split())
+    assert "azurerm_key_vault.this" in await run("state", "list")
+    faults.clear()
+    await run("apply", "-auto-approve", "-input=false", "-no-color")
+    await run.plan(0)
 
 
 def test_a_missing_terraform_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

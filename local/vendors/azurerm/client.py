@@ -11,12 +11,17 @@ from typing import Any
 
 import httpx
 
+from .schema import PROVIDER_VERSION
+
 ARM = "https://management.azure.com"
 LOGIN = "https://login.microsoftonline.com"
 TENANT = "11111111-1111-1111-1111-111111111111"
 CLIENT = "bot"  # the service principal of the pipelines in the Entra ID stand-in; its secret is its name
 TIMEOUT_SECONDS = 60.0
 PRINCIPAL_WAIT_SECONDS = 30.0
+RETRY_SECONDS = (0.2, 0.5, 1.0)
+RETRIED = frozenset({408, 429, 500, 502, 503, 504})  # as the provider's HTTP client does, after lost connections too
+AGENT = f"HashiCorp Terraform (+https://www.terraform.io) terraform-provider-azurerm/{PROVIDER_VERSION}"
 
 
 class ProviderError(Exception):
@@ -86,11 +91,18 @@ class ArmClient:
     ) -> httpx.Response:
         parameters = {"api-version": version, **(query or {})} if version else None
         headers = {"Authorization": f"Bearer {self._bearer()}", "x-ms-correlation-request-id": str(uuid.uuid4())}
-        while True:
-            answer = self._client().request(method, path, params=parameters, json=body, headers=headers)
-            if answer.status_code != HTTPStatus.TOO_MANY_REQUESTS:
-                return answer
-            time.sleep(float(answer.headers.get("Retry-After", "1")))
+        for wait in (*RETRY_SECONDS, None):
+            try:
+                answer = self._client().request(method, path, params=parameters, json=body, headers=headers)
+            except httpx.TransportError as error:
+                told = f"{type(error).__name__}: {error}"
+            else:
+                if wait is None or answer.status_code not in RETRIED:
+                    return answer
+                wait = float(answer.headers.get("Retry-After", wait))  # noqa: PLW2901 - the answer knows better
+                told = answer.reason_phrase
+            time.sleep(wait or 0)
+        raise ProviderError(f'{method} "{path}": giving up after {len(RETRY_SECONDS) + 1} attempt(s): {told}')
 
     @staticmethod
     def _checked(verb: str, path: str, answer: httpx.Response) -> httpx.Response:
@@ -111,7 +123,12 @@ class ArmClient:
             if self._http is None:
                 context = ssl.create_default_context(cafile=str(self._ca_bundle))
                 self._http = httpx.Client(
-                    base_url=ARM, proxy=self._proxy_url(), verify=context, timeout=TIMEOUT_SECONDS, trust_env=False
+                    base_url=ARM,
+                    proxy=self._proxy_url(),
+                    verify=context,
+                    timeout=TIMEOUT_SECONDS,
+                    headers={"User-Agent": AGENT},
+                    trust_env=False,
                 )
             return self._http
 
