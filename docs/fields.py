@@ -1,0 +1,55 @@
+"""What the fields of an archetype mean: the text of the tables in archetypes.md.
+
+A field without an entry fails the generation, so that a new field cannot stay undocumented.
+"""
+
+ARCHETYPE_FIELDS: dict[str, tuple[str, dict[str, str]]] = {
+    "Archetype": (
+        "archetype.yaml",
+        {
+            "id": "Id in requests (`archetype`). The same as the name of the folder.",
+            "title": "Name for people.",
+            "description": "What one gets, in a sentence or two.",
+            "version": "Semantic version, `1.0.0`. Written into the plan and into the generated repository.",
+            "lifecycle": "`experimental`, `production` or `deprecated`. Shown in the catalogue; not enforced.",
+            "stack": "Terraform stack of an environment: a folder of `infra/stacks`.",
+            "owner": "Team that looks after the archetype. Shown in the catalogue.",
+            "roles": "App roles that see the archetype and may order it.",
+            "environments": "Environments it can have, in the order of promotion. Another one answers 422.",
+            "parameters": "JSON Schema (draft 2020-12) of a request's `parameters`. Defaults are filled in.",
+            "steps": "What a requester sees while the request is carried out. Shown in the catalogue.",
+            "work_items": "First items of the team's board. Shown in the catalogue; there is no board integration yet.",
+            "links": "Links that a request shows when its application exists.",
+        },
+    ),
+    "Step": (
+        "archetype.yaml, entries of steps",
+        {"id": "Short id.", "title": "A word or two.", "description": "What has happened when it is done."},
+    ),
+    "WorkItem": (
+        "archetype.yaml, entries of workItems",
+        {"title": "Title of the item.", "description": "What to do."},
+    ),
+    "Link": (
+        "archetype.yaml, entries of links",
+        {
+            "title": "Name of the link.",
+            "url": "With `{application}`, `{repository}`; in scope `environment` also `{environment}`, `{hostname}`.",
+            "scope": "`application`, or `environment` (shown for the first environment of the request).",
+            "when": "Parameters that must have exactly these values for the link to be shown.",
+        },
+    ),
+    "PlannedObject": (
+        "stack.yaml, entries of objects",
+        {
+            "id": "Short id, unique in the file.",
+            "system": "Who keeps the object: `azure`, `github` or `kubernetes`.",
+            "owner": "Who makes it: `terraform`, `app-store` or `pipeline`.",
+            "type": "The vendor's name of the kind of object.",
+            "name": "Address in Terraform's state, or natural key; `{application}`, `{environment}`, `{repository}`.",
+            "scope": "`application` (once), `environment` (in each) or `first-environment`.",
+            "when": "Parameters that must have exactly these values. A parameter that is not there fits no value.",
+            "prices": "Per environment: item of `rules/prices.json` and how many of its unit.",
+        },
+    ),
+}
