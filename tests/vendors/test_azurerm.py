@@ -88,9 +88,11 @@ async def run(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytes
     folder.mkdir()
     (folder / "main.tf").write_text(STACK)
     terraform_run = Run(program, folder, kernel)
-    await terraform_run("init", "-input=false", "-no-color")
-    yield terraform_run
-    await kernel.stop()
+    try:
+        await terraform_run("init", "-input=false", "-no-color")
+        yield terraform_run
+    finally:
+        await kernel.stop()
 
 
 @pytest.mark.parametrize("run", PROGRAMS, indirect=True)
