@@ -14,6 +14,7 @@ import pytest
 from aiohttp import web
 
 from local.vendors import actions
+from local.vendors.actions import toolcache
 from local.vendors.kernel import Vendor
 from tests.vendors.github_world import REPO, World
 
@@ -329,7 +330,7 @@ async def test_python_is_isolated_and_artifacts_pass_between_jobs(world: Actions
                 with: {python-version: "3.13"}
               - run: |
                   import sys
-                  assert sys.prefix != sys.base_prefix and "_temp" in sys.prefix, sys.prefix
+                  assert sys.prefix != sys.base_prefix and "/cache/python/" in sys.prefix, sys.prefix
                   open("report.txt", "w").write("fine")
                 shell: python
               - uses: actions/upload-artifact@v6
@@ -351,6 +352,21 @@ async def test_python_is_isolated_and_artifacts_pass_between_jobs(world: Actions
     }, log
     assert " fine" in log
     assert "'3.9' was not found" in log
+
+
+def test_python_of_an_interrupted_job_is_made_afresh(tmp_path: Path) -> None:
+    closing: toolcache.Closing = []
+    first, second = (toolcache.take(tmp_path, "key", closing) for _ in range(2))
+    assert first != second
+    for folder in (first, second):
+        folder.mkdir()
+    closing[0](True)
+    closing[1](False)
+    again = [toolcache.take(tmp_path, "key", closing) for _ in range(2)]
+    assert again == [first, second]
+    assert [folder.exists() for folder in again] == [True, False]
+    for give_back in closing[2:]:
+        give_back(True)
 
 
 async def test_cancel_interrupts_the_step_and_always_steps_still_run(world: ActionsWorld) -> None:

@@ -99,9 +99,14 @@ class Execution:
             folder = self._folder / "work" / str(self.run["id"]) / str(document["id"])
             job = Job(self.kernel, (self.run, document), spec, contexts, folder)
             self.live[document["id"]] = job
+            ended = False
             try:
-                return await self._perform(job)
+                result = await self._perform(job)
+                ended = not job.cancelled.is_set()
+                return result
             finally:
+                for give_back in job.closing:
+                    give_back(ended)
                 del self.live[document["id"]]
                 self.kernel.vendor("github").revoke_token(job.token)
                 await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)

@@ -48,6 +48,7 @@ class Job:
         self.workspace = folder / self.repository.name / self.repository.name
         self.temp = folder / "_temp"
         self.state: Json = {}
+        self.closing: list[Callable[[bool], None]] = []
         self.cancelled = asyncio.Event()
         self.environment: dict[str, str] = {}
         self.token = kernel.vendor("github").job_token(self.repository)

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import hashlib
 import os
 import re
 import shutil
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import yaml
 
+from local.vendors.actions import toolcache
 from local.vendors.actions.runner import Job, StepError
 
 Inputs = dict[str, str]
@@ -60,16 +62,23 @@ async def checkout(inputs: Inputs, _: dict[str, str], job: Job) -> Outputs:
 
 
 async def setup_python(inputs: Inputs, _: dict[str, str], job: Job) -> Outputs:
-    """actions/setup-python: a fresh virtual environment of the Python that runs the stand-ins."""
+    """actions/setup-python: a virtual environment of the Python that runs the stand-ins, from the tool cache."""
     version = "{}.{}".format(*sys.version_info)
     file = job.workspace / inputs.get("python-version-file", ".python-version")
     wanted = inputs.get("python-version") or (file.read_text().strip() if file.is_file() else version)
     if not re.match(rf"(>=|~=|\^)?{re.escape(version)}|3\.x|3$", wanted):
         raise StepError(f"The version '{wanted}' was not found: this runner has Python {version} only")
-    folder, uv = job.temp / "python", _program("uv")
-    if uv:
+    digest = hashlib.sha256(sys.version.encode())
+    for requirements in sorted(job.workspace.glob("**/requirements*.txt")):
+        digest.update(requirements.read_bytes())
+    folder, uv = (
+        toolcache.take(job.kernel.root / "cache" / "python", digest.hexdigest()[:16], job.closing),
+        _program("uv"),
+    )
+    hit = (folder / "bin" / "python").exists()
+    if uv and not hit:
         await job.check(uv, "venv", "--quiet", "--seed", "--python", sys.executable, str(folder))
-    else:
+    elif not hit:
         await job.check(sys.executable, "-m", "venv", str(folder))
     job.add_path(folder / "bin")
     # The hosted runner's Python is a system Python; `uv pip install --system` has to find this one in its place.
@@ -77,7 +86,7 @@ async def setup_python(inputs: Inputs, _: dict[str, str], job: Job) -> Outputs:
     job.environment |= places | {"UV_PYTHON": str(folder / "bin" / "python")}
     if uv and not (folder / "bin" / "uv").exists():
         (folder / "bin" / "uv").symlink_to(uv)
-    return {"python-version": version, "python-path": str(folder / "bin" / "python"), "cache-hit": "false"}
+    return {"python-version": version, "python-path": str(folder / "bin" / "python"), "cache-hit": str(hit).lower()}
 
 
 async def setup_terraform(_: Inputs, __: dict[str, str], job: Job) -> Outputs:

@@ -14,7 +14,15 @@ from local.vendors.github.repository import BOT, ZERO, Repository
 from local.vendors.github.tokens import GRANT, Tokens
 from local.vendors.kernel import MUTATING, Kernel
 
-ON = ("has_issues", "has_projects", "has_wiki", "has_downloads", "allow_squash_merge", "allow_merge_commit", "allow_rebase_merge")
+ON = (
+    "has_issues",
+    "has_projects",
+    "has_wiki",
+    "has_downloads",
+    "allow_squash_merge",
+    "allow_merge_commit",
+    "allow_rebase_merge",
+)
 OFF = ("has_discussions", "is_template", "allow_auto_merge", "delete_branch_on_merge", "archived")
 DEFAULTS: Json = dict.fromkeys(ON, True) | dict.fromkeys(OFF, False) | {"homepage": None}
 
