@@ -12,6 +12,7 @@ from types import FrameType
 
 import httpx
 
+from local import azurite
 from local.processes import LocalRunError, wait_until
 from local.run.check import lines
 from local.run.story import Story, StoryError
@@ -25,6 +26,8 @@ def main() -> int:
     options = _options()
     terminal = Terminal()
     stack = Stack(local_directory(), host_port=HOST_PORT, vendors_port=VENDORS_PORT)
+    if not azurite.INSTALLATION.exists():
+        terminal.fact("setup", "azurite from npm, the schema of azurerm from PyPI (once)")
     try:
         with _stop_signals(), stack:
             return _run(stack, terminal, options.name, once=options.once)
