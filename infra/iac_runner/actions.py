@@ -149,7 +149,7 @@ def unlock(run: Run) -> Done:
     started = run.artefacts(run.request.terminal_run_id).read_document(STARTED)
     if started is None:
         raise RunError("Lock kept", f"The run {run.request.terminal_run_id} has never begun.")
-    began = datetime.fromisoformat(started["at"])
+    began = datetime.fromisoformat(started["at"]).replace(microsecond=0)  # Terraform's time is read to the second
     if lock["ID"] != run.request.lock_id or lock["Who"] != started["who"] or _created(lock) < began:
         raise RunError("Lock kept", f"The lock {lock['ID']} of {lock['Who']} is not the one of this run.")
     run.terraform.run("force-unlock", "-force", run.request.lock_id)
