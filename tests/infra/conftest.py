@@ -244,11 +244,11 @@ def wait_for() -> Callable[[Callable[[], bool]], None]:
     """Wait for a condition without a fixed pause."""
 
     def wait(condition: Callable[[], bool]) -> None:
-        pause, end = threading.Event(), 600
+        pause, end = threading.Event(), 2400
         for _ in range(end):
             if condition():
                 return
             pause.wait(0.05)
-        pytest.fail("the condition was not met within 30 seconds")
+        pytest.fail("the condition was not met within two minutes")
 
     return wait
