@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 from local.package import shipped_files
 from tests.structure.product import ROOT
@@ -12,6 +13,18 @@ def test_the_package_holds_the_app_and_nothing_of_its_development() -> None:
     assert {name for name in NEEDED if name not in names} == set()
     assert not [name for name in names if name.split("/")[0] in NEVER_SHIPPED]
     assert not [name for name in names if name.endswith((".pyc", "local.settings.json", "requirements-dev.txt"))]
+
+
+def test_the_package_holds_the_skeletons_whole() -> None:
+    skeletons = [path for path in _files_of(ROOT / "archetypes") if "skeleton" in path.parts]
+    assert len(skeletons) > 20
+    assert not set(skeletons) - set(shipped_files())
+
+
+def _files_of(folder: Path) -> list[Path]:
+    """Return the files of a folder, caches of tools left out."""
+    caches = {"__pycache__", ".pytest_cache", ".ruff_cache", ".mypy_cache", ".hypothesis"}
+    return [path for path in folder.rglob("*") if path.is_file() and not caches & set(path.parts)]
 
 
 def test_local_settings_hold_no_secret() -> None:
