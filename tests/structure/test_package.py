@@ -12,7 +12,8 @@ def test_the_package_holds_the_app_and_nothing_of_its_development() -> None:
     names = {str(path.relative_to(ROOT)) for path in shipped_files()}
     assert {name for name in NEEDED if name not in names} == set()
     assert not [name for name in names if name.split("/")[0] in NEVER_SHIPPED]
-    assert not [name for name in names if name.endswith((".pyc", "local.settings.json", "requirements-dev.txt"))]
+    assert not {"local.settings.json", "requirements-dev.txt", "Makefile"} & names
+    assert not [name for name in names if name.endswith(".pyc")]
 
 
 def test_the_package_holds_the_skeletons_whole() -> None:
