@@ -29,7 +29,7 @@ undo: setup ## remove everything that REQUEST=<id> made
 	@exec $(PYTHON) -m local.run.undo --request '$(REQUEST)'
 
 test: lint ## the whole suite: style, types, import rules, tests
-	@exec $(PYTHON) -m pytest $(PYTEST_ARGS)
+	@exec $(PYTHON) -m pytest -m "not long" $(PYTEST_ARGS)
 
 lint: setup-dev ## ruff, mypy --strict, import rules
 	@$(PYTHON) -m ruff check --quiet .
@@ -41,7 +41,7 @@ unit: setup-dev ## the tests that need no process
 	@exec $(PYTHON) -m pytest tests/unit tests/structure
 
 crash-matrix: setup-dev ## kill the host after each external call of the whole flow; n of n must finish
-	@exec $(PYTHON) -m pytest tests/e2e/test_crash_matrix.py -m long --override-ini addopts= --strict-markers --import-mode=importlib -s -p no:randomly
+	@exec $(PYTHON) -m pytest tests/e2e/test_crash_matrix.py -m long -s -p no:randomly --timeout 3600
 
 test-package: setup-dev ## build the deployment package, unpack it elsewhere, install only requirements.txt, run it
 	@exec $(PYTHON) -m local.package
