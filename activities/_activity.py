@@ -30,6 +30,7 @@ from shared.register import steps
 
 blueprint = df.Blueprint()
 ACTIVITIES: dict[str, type[ActivityInput]] = {}
+_REGISTERED: dict[str, Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]] = {}
 
 _ENDED = frozenset(
     {RequestState.CANCELLED, RequestState.REJECTED, RequestState.EXPIRED, RequestState.UNDOING, RequestState.UNDONE}
@@ -80,19 +81,28 @@ def _register[I: ActivityInput, E: Effect](work: Effectful[I, E], payload: type[
     run.__doc__ = work.__doc__
     blueprint.function_name(name)(blueprint.activity_trigger(input_name="payload_document")(run))
     ACTIVITIES[name] = payload
+    _REGISTERED[name] = run
     return work
 
 
+def registered(name: str) -> Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]:
+    """The function that the host calls for an activity: payload document in, Outcome document out."""
+    return _REGISTERED[name]
+
+
 async def _step[I: ActivityInput, E: Effect](name: str, work: Effectful[I, E], data: I) -> Outcome:
-    run, fingerprint = data.run, digest(data.document())
+    run, fingerprint = data.run, _fingerprint(data)
     standing = await steps.standing(run, name)
     before = standing.step
-    if before and before.state is StepState.DONE and before.fingerprint == fingerprint:
+    # A removal is never answered from memory: what it removed may have been made again since.
+    if before and before.state is StepState.DONE and before.fingerprint == fingerprint and not run.undo:
         return Outcome.done(before.outcome)
-    if standing.stopped:
-        return Outcome.cancelled("The kill switch is on: nothing was changed.")
-    if standing.state in _ENDED and not run.undo:
-        return Outcome.cancelled(f"The request is {standing.state}: {name} was not started.")
+    refusal = _refusal(standing, run, name)
+    if refusal:
+        outcome = Outcome.cancelled(refusal)
+        if before and before.state in (StepState.RUNNING, StepState.RETRYING):
+            await steps.write(run, _ended(before, outcome))
+        return outcome
     row = _begun(run, name, fingerprint, before)
     await steps.write(run, row)
     try:
@@ -103,6 +113,22 @@ async def _step[I: ActivityInput, E: Effect](name: str, work: Effectful[I, E], d
         raise
     await steps.write(run, _ended(row, outcome))
     return outcome
+
+
+def _fingerprint(data: ActivityInput) -> str:
+    """Digest of what the step is about; the attempt it runs in makes no difference."""
+    return digest(data.model_copy(update={"run": data.run.model_copy(update={"attempt": 0})}).document())
+
+
+def _refusal(standing: steps.Standing, run: Run, name: str) -> str | None:
+    """Why the step must not start any more, or None."""
+    if standing.stopped:
+        return "The kill switch is on: nothing was changed."
+    if standing.attempt != run.attempt:
+        return f"Attempt {run.attempt} is over: {name} was not started."
+    if standing.state in _ENDED and not run.undo:
+        return f"The request is {standing.state}: {name} was not started."
+    return None
 
 
 def _begun(run: Run, name: str, fingerprint: str, before: StepRecord | None) -> StepRecord:

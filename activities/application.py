@@ -27,7 +27,7 @@ async def verify_health(data: ActivityInput) -> Nothing:
     parameters = archetypes.complete_parameters(archetypes.find(record.body.archetype), record.body.parameters)
     if not parameters.get("publicEndpoint"):
         return Nothing(detail="no public endpoint: the pipeline's rollout counts", made=made)
-    host = plans.host_of(record.body, environment)
+    host = plans.host_of(record, environment)
     health = await read_health(host)
     if health.status != "healthy" or health.application != record.application:
         detail = f"{host} answers as {health.application}: {health.status}"

@@ -25,7 +25,7 @@ async def ensure_namespace(data: ActivityInput) -> Nothing:
     """
     record = await requests.get(data.run.application, data.run.request_id)
     environment = str(data.run.environment)
-    zone = plans.zone_of(record.body, environment)
+    zone = plans.zone_of(record, environment)
     name = environment_names(record.application, environment, record.id).namespace
     found = await resource_manager.read_namespace(zone.cluster_id, name)
     if found is not None and (found.get("tags") or {}).get(TAG) != record.id:
@@ -72,7 +72,7 @@ async def remove_namespace(data: ActivityInput) -> Removed:
     """
     record = await requests.get(data.run.application, data.run.request_id)
     environment = str(data.run.environment)
-    zone = plans.zone_of(record.body, environment)
+    zone = plans.zone_of(record, environment)
     name = environment_names(record.application, environment, record.id).namespace
     found = await resource_manager.read_namespace(zone.cluster_id, name)
     if found is None:

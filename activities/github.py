@@ -33,9 +33,7 @@ async def ensure_repository(data: ActivityInput) -> Repository:
     creation) is returned, one that does not is a conflict and stays as it is.
     """
     name, request_id = data.run.application, data.run.request_id
-    found = await github.find_repository(name)
-    if found is None:
-        found = await github.create_repository(name, request_id)
+    found = await github.find_repository(name) or await _create_repository(name, request_id)
     if found.custom_properties.get(github.PROPERTY) != request_id:
         call = VendorCall("github", "create repository", 422)
         raise ConflictError(call, f"{found.full_name} exists and was not made by this request; it was left as it is")
@@ -48,6 +46,17 @@ async def ensure_repository(data: ActivityInput) -> Repository:
         link=found.html_url,
         made=_made("repository", found.full_name),
     )
+
+
+async def _create_repository(name: str, request_id: str) -> github.RepositoryAnswer:
+    """Create it, or return what somebody (another run of this very step, perhaps) created a moment earlier."""
+    try:
+        return await github.create_repository(name, request_id)
+    except ConflictError:
+        found = await github.find_repository(name)
+        if found is None:
+            raise
+        return found
 
 
 @activity
@@ -103,7 +112,7 @@ def answers(record: RequestRecord) -> dict[str, object]:
         "repository": f"{owner()}/{body.name}",
         "archetype_version": archetype.version,
         "request_id": record.id,
-        "hostnames": {name: plans.host_of(body, name) for name in environments},
+        "hostnames": {name: plans.host_of(record, name) for name in environments},
     }
 
 
@@ -137,7 +146,7 @@ async def ensure_environment(data: Deployment) -> Nothing:
     """
     record = await _record(data)
     environment = str(data.run.environment)
-    zone = plans.zone_of(record.body, environment)
+    zone = plans.zone_of(record, environment)
     parameters = archetypes.complete_parameters(archetypes.find(record.body.archetype), record.body.parameters)
     await github_actions.set_environment(record.application, environment)
     variables = {
@@ -148,7 +157,7 @@ async def ensure_environment(data: Deployment) -> Nothing:
         "AKS_RESOURCE_GROUP": zone.cluster_resource_group,
         "AKS_NAMESPACE": environment_names(record.application, environment, record.id).namespace,
         "REGISTRY": zone.registry,
-        "APP_HOSTNAME": plans.host_of(record.body, environment),
+        "APP_HOSTNAME": plans.host_of(record, environment),
         "PUBLIC_ENDPOINT": "true" if parameters.get("publicEndpoint") else "false",
         "DATABASE_HOST": data.outputs.get("database_host", ""),
         "KEY_VAULT_URI": data.outputs["key_vault_uri"],

@@ -204,8 +204,9 @@ async def _result(run_id: str, action: str, pipeline: PipelineRun) -> _RunnerRes
         raise PermanentIntegrationError(call, detail) from error
     except ValueError as error:
         raise TransientIntegrationError(call, f"the result of {run_id} is not readable") from error
-    if result.run_id != run_id:
-        raise TransientIntegrationError(call, f"the result is of {result.run_id}, not of {run_id}")
+    if (result.run_id, result.action) != (run_id, action):
+        detail = f"the result is of {result.run_id} ({result.action}), not of {run_id} ({action})"
+        raise TransientIntegrationError(call, detail)
     return result
 
 
@@ -231,8 +232,6 @@ async def read_plan_result(data: ReadPlanResult) -> PlanResult:
     if not result.plan_sha256 or sha256_hex(content) != result.changeset_sha256:
         raise PermanentIntegrationError(call, f"the change set of {data.run_id} is not the one the runner wrote")
     listed = [item for item in change_set["changes"] if item["action"] not in ("noop", "read")]
-    if not listed:
-        raise PermanentIntegrationError(call, f"the plan of {data.run_id} changes nothing")
     plan = EnvironmentPlan(
         environment=environment,
         run_id=data.run_id,
@@ -279,13 +278,14 @@ async def read_apply_result(data: ReadApplyResult) -> ApplyResult:
         raise PermanentIntegrationError(call, f"the run {data.run_id} applied another plan than the approved one")
     made = [
         MadeObject(system="azure", type=change.type, name=change.name, environment=data.plan.environment)
-        for change in data.plan.changes
+        for change in data.approved.changes
     ]
     outputs = {name: str(value) for name, value in result.outputs.items() if value is not None}
     missing = {"identity_client_id", "identity_id", "key_vault_uri"} - set(outputs)
     if missing:
         raise TransientIntegrationError(call, f"the outputs {', '.join(sorted(missing))} are missing")
-    return ApplyResult(outputs=outputs, detail=f"plan = approved plan, {len(made)} resources", made=made)
+    detail = f"plan = approved plan, {len(made)} resources"
+    return ApplyResult(outputs=outputs, plan_run_id=data.approved.run_id, detail=detail, made=made)
 
 
 @activity
@@ -294,10 +294,14 @@ async def read_destroy_result(data: DestroyResult) -> Removed:
 
     Idempotency: reads only.
     """
-    _require_success(await _result(data.run_id, "destroy", data.pipeline), "destroy")
+    result = await _result(data.run_id, "destroy", data.pipeline)
+    _require_success(result, "destroy")
+    if result.plan_sha256 != data.plan_sha256:
+        call = VendorCall("infrastructure pipeline", "destroy")
+        raise PermanentIntegrationError(call, f"the run {data.run_id} destroyed by another plan")
     record = await requests.get(data.run.application, data.run.request_id)
     environment = str(data.run.environment)
-    zone, names = plans.zone_of(record.body, environment), environment_names(record.application, environment, record.id)
+    zone, names = plans.zone_of(record, environment), environment_names(record.application, environment, record.id)
     deleted = await resource_manager.list_deleted_vaults(zone.subscription_id)
     kept = [
         MadeObject(system="azure", type="soft-deleted Key Vault", name=name, environment=environment)
@@ -320,21 +324,23 @@ async def remove_infrastructure_change(data: ActivityInput) -> Removed:
     pull = await github.find_pull(infrastructure(), branch)
     if pull is not None:
         await github.close_pull(infrastructure(), pull.number, allowed)
-        if pull.merged_at is not None:
-            await _remove_variables(path, _title(record.application, environment), record.id, record.updated_at)
+    await _remove_variables(path, _title(record.application, environment), record.id, record.updated_at)
     await github.delete_branch(infrastructure(), branch, allowed)
     return Removed(detail=f"{path} removed")
 
 
 async def _remove_variables(path: str, title: str, request_id: str, at: str) -> None:
-    """Commit the removal of the file on ``main``; a moved branch is tried again by the durable retry."""
+    """Commit the removal of the file on ``main`` if it is ours; a moved branch is tried again by the durable retry."""
     name = infrastructure()
+    content = await github.read_file(name, path, "main")
     main = await github.read_head(name, "main")
-    if main is None:
+    if content is None or main is None:
         return
+    owned_by = json.loads(content).get("request_id")
+    if owned_by != request_id:
+        return
+    permit(Action("undo", "variables file", path, request_id), Facts(owned_by=owned_by))
     tree = (await github.read_commit(name, main)).tree.sha
-    if path not in await github.read_paths(name, tree):
-        return
     smaller = await github.create_tree(name, [], base=tree, removed=(path,))
     message = f"{title}: removed\n\nUndo of App Store request {request_id}"
     commit = await github.create_commit(name, message=message, tree=smaller, parents=[main], at=at)

@@ -1,20 +1,30 @@
 """The request itself: its state, its plan, its end. These write the register and call no vendor but blob storage."""
 
 import json
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from activities._activity import look
 from shared import plan as plans
 from shared import policies
+from shared.canonical import digest as digest_of
 from shared.clients import blobs
 from shared.clients._github import owner
 from shared.clock import utc_now
-from shared.errors import PolicyViolationError, StateConflictError
-from shared.models.plan import EnvironmentPlan, PlanReference
+from shared.errors import (
+    PermanentIntegrationError,
+    PolicyViolationError,
+    StateConflictError,
+    TransientIntegrationError,
+    VendorCall,
+)
+from shared.models.plan import EnvironmentPlan, MadeObject, PlanReference
 from shared.models.records import RequestRecord, RequestState, StepRecord, StepState
 from shared.models.runs import (
     ActivityInput,
     ApplyResult,
+    AskAgain,
     FinishRequest,
     InfrastructureChange,
     Nothing,
@@ -23,6 +33,7 @@ from shared.models.runs import (
     PlanSet,
     Repository,
     RequestSnapshot,
+    Run,
     SetPlan,
     UndoWork,
 )
@@ -32,6 +43,26 @@ from shared.register.audit import Entry
 from shared.settings import AppStoreSettings, load
 
 _S = RequestState
+_GIVEN_UP = (_S.REJECTED, _S.EXPIRED, _S.CANCELLED)
+
+
+async def _advance(
+    data: ActivityInput,
+    change: Callable[[RequestRecord], RequestRecord],
+    entry: Entry,
+    expect: Sequence[RequestState],
+    extra: Callable[[RequestRecord, dict[str, Row]], Sequence[Write]] | None = None,
+) -> RequestRecord:
+    """A transition on behalf of one attempt; a later attempt makes it a conflict."""
+
+    def fenced(old: RequestRecord) -> RequestRecord:
+        if old.attempt != data.run.attempt:
+            raise StateConflictError(old.state, f"attempt {data.run.attempt} is over, this is attempt {old.attempt}")
+        return change(old)
+
+    return await requests.transition(
+        data.run.application, data.run.request_id, fenced, entry, expect=expect, extra=extra
+    )
 
 
 def _entry(data: ActivityInput, action: str, detail: str, *, at: str, key: str = "") -> Entry:
@@ -49,14 +80,22 @@ async def start_run(data: ActivityInput) -> RequestSnapshot:
     record = await requests.get(run.application, run.request_id)
     if record.state is _S.RECEIVED:
         entry = _entry(data, "planning", "planning has begun", at=utc_now())
-        record = await requests.transition(
-            run.application,
-            run.request_id,
-            lambda old: old.model_copy(update={"state": _S.PLANNING}),
-            entry,
-            expect=[_S.RECEIVED],
-        )
+        record = await _advance(data, lambda old: old.model_copy(update={"state": _S.PLANNING}), entry, [_S.RECEIVED])
+    await _take_lease(run)
     return await _snapshot(record)
+
+
+async def _take_lease(run: Run) -> None:
+    """One mutation per application at a time; the holder gives the lease back when it ends or parks.
+
+    Raises:
+        TransientIntegrationError: somebody else has it.
+    """
+    holder = await leases.acquire(run.application, run.request_id, utc_now())
+    if holder != run.request_id:
+        raise TransientIntegrationError(
+            VendorCall("register", "lease"), f"{run.application} is being changed by {holder}"
+        )
 
 
 @look
@@ -71,7 +110,11 @@ async def read_request(data: ActivityInput) -> RequestSnapshot:
 async def _snapshot(record: RequestRecord) -> RequestSnapshot:
     done = [step for step in await steps.of_request(record.application, record.id) if step.state is StepState.DONE]
     planned = [PlanResult.model_validate(step.outcome).plan for step in done if step.name == "read_plan_result"]
-    applied = [step for step in done if step.name == "read_apply_result"]
+    applied = {
+        str(step.environment): ApplyResult.model_validate(step.outcome)
+        for step in done
+        if step.name == "read_apply_result" and not _stale(step)
+    }
     repository = next((step.outcome for step in done if step.name == "ensure_repository"), None)
     return RequestSnapshot(
         state=record.state,
@@ -81,7 +124,8 @@ async def _snapshot(record: RequestRecord) -> RequestSnapshot:
         decide_before=record.decide_before,
         approved_digest=record.approved_digest,
         planned=_current(record, planned),
-        outputs={str(s.environment): ApplyResult.model_validate(s.outcome).outputs for s in applied},
+        outputs={name: result.outputs for name, result in applied.items()},
+        applied={name: result.plan_run_id for name, result in applied.items()},
         subject_prefix=Repository.model_validate(repository).subject_prefix if repository else "",
         done=[_place(step) for step in done if not _stale(step)],
     )
@@ -112,13 +156,14 @@ async def set_plan(data: SetPlan) -> PlanSet:
         PolicyViolationError: a rule denies the plan.
     """
     record = await requests.get(data.run.application, data.run.request_id)
-    change_sets = {
-        item.environment: json.loads(await blobs.read_artefact(item.run_id, "changeset.json"))
-        for item in data.environments
-    }
+    if record.round != data.round:
+        raise StateConflictError(record.state, f"round {data.round} is over, this is round {record.round}")
+    change_sets = {item.environment: await _change_set(item) for item in data.environments}
     cost = plans.estimate(record.body)
     verdicts = {"request": await policies.evaluate_request(_question(record, cost.monthly))}
     for environment, change_set in change_sets.items():
+        if not _changing(change_set):
+            continue
         question = {**_question(record, cost.monthly), "environment": environment, "changeSet": change_set}
         question["cost"] = {"monthly": cost.monthly}
         verdicts[environment] = await policies.evaluate_plan(question)
@@ -141,6 +186,20 @@ async def set_plan(data: SetPlan) -> PlanSet:
     return await _put_up(data, reference)
 
 
+async def _change_set(plan: EnvironmentPlan) -> dict[str, Any]:
+    """The change set as it was verified; the blob may have been written since."""
+    document: dict[str, Any] = json.loads(await blobs.read_artefact(plan.run_id, "changeset.json"))
+    if digest_of(document) != plan.changeset_digest:
+        call = VendorCall("infrastructure pipeline", "plan")
+        raise PermanentIntegrationError(call, f"the change set of {plan.run_id} is not the one that was verified")
+    return document
+
+
+def _changing(change_set: dict[str, Any]) -> bool:
+    """Whether there is anything to judge: an environment that is as it should be changes nothing."""
+    return any(item["action"] not in ("noop", "read") for item in change_set["changes"])
+
+
 def _question(record: RequestRecord, monthly: str) -> dict[str, object]:
     return {"request": record.body.document(), "estimate": {"monthly": monthly}, "time": record.created_at}
 
@@ -157,9 +216,8 @@ async def _put_up(data: SetPlan, reference: PlanReference) -> PlanSet:
     deadline = now + timedelta(hours=load(AppStoreSettings).approval_hours)
     decide_before = deadline.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     detail = f"plan {reference.digest[:12]}: {reference.changes} objects"
-    record = await requests.transition(
-        data.run.application,
-        data.run.request_id,
+    record = await _advance(
+        data,
         lambda old: old.model_copy(
             update={
                 "state": _S.AWAITING_APPROVAL,
@@ -171,7 +229,7 @@ async def _put_up(data: SetPlan, reference: PlanReference) -> PlanSet:
             }
         ),
         _entry(data, "planned", detail, at=utc_now(), key=f"{reference.round}:{reference.digest[:12]}"),
-        expect=[_S.PLANNING],
+        [_S.PLANNING],
     )
     return PlanSet(
         digest=reference.digest,
@@ -186,36 +244,30 @@ async def expire_request(data: ActivityInput) -> Nothing:
 
     Idempotency: one transition; a decision that came first wins.
     """
-    run = data.run
     entry = _entry(data, "expire", "nobody decided in time", at=utc_now())
     try:
-        await requests.transition(
-            run.application,
-            run.request_id,
-            lambda old: old.model_copy(update={"state": _S.EXPIRED}),
-            entry,
-            expect=[_S.AWAITING_APPROVAL],
-        )
+        await _advance(data, lambda old: old.model_copy(update={"state": _S.EXPIRED}), entry, [_S.AWAITING_APPROVAL])
     except StateConflictError as error:
         return Nothing(detail=f"not expired: the request is {error.state}")
     return Nothing(detail="expired")
 
 
 @look
-async def ask_again(data: ActivityInput) -> Nothing:
+async def ask_again(data: AskAgain) -> Nothing:
     """The saved plan no longer fits and the new one differs: back to planning, the approval is void.
 
     Idempotency: one transition per round.
     """
     run = data.run
     record = await requests.get(run.application, run.request_id)
-    entry = _entry(data, "plan_stale", "the estate changed since the approval", at=utc_now(), key=str(record.round))
-    await requests.transition(
-        run.application,
-        run.request_id,
-        lambda old: old.model_copy(update={"state": _S.PLANNING, "round": old.round + 1, "approved_digest": None}),
+    if record.round > data.round:
+        return Nothing(detail="asked already")
+    entry = _entry(data, "plan_stale", "the estate changed since the approval", at=utc_now(), key=str(data.round))
+    await _advance(
+        data,
+        lambda old: old.model_copy(update={"state": _S.PLANNING, "round": data.round + 1, "approved_digest": None}),
         entry,
-        expect=[_S.PROVISIONING],
+        [_S.PROVISIONING],
     )
     return Nothing()
 
@@ -227,24 +279,23 @@ async def park_request(data: ParkRequest) -> Nothing:
     Idempotency: one transition per attempt; a request that was cancelled meanwhile stays cancelled.
     """
     run, problem = data.run, data.problem
-    entry = _entry(data, "park", f"{problem.step or 'run'}: {problem.detail}", at=utc_now(), key=_kind(data))
-    expect = [_S.UNDOING] if run.undo else [_S.RECEIVED, _S.PLANNING, _S.AWAITING_APPROVAL, _S.PROVISIONING]
+    entry = _entry(data, "park", f"{problem.step or 'run'}: {problem.detail}", at=utc_now(), key=_kind(run))
+    expect = [_S.UNDOING, *_GIVEN_UP] if run.undo else [_S.RECEIVED, _S.PLANNING, _S.AWAITING_APPROVAL, _S.PROVISIONING]
+
+    def change(old: RequestRecord) -> RequestRecord:
+        state = old.state if old.state in _GIVEN_UP else _S.PARKED
+        return old.model_copy(update={"state": state, "problem": problem})
+
     try:
-        await requests.transition(
-            run.application,
-            run.request_id,
-            lambda old: old.model_copy(update={"state": _S.PARKED, "problem": problem}),
-            entry,
-            expect=expect,
-        )
+        await _advance(data, change, entry, expect)
     except StateConflictError as error:
         return Nothing(detail=f"not parked: the request is {error.state}")
     await leases.release(run.application, run.request_id)
     return Nothing(detail="parked")
 
 
-def _kind(data: ParkRequest) -> str:
-    return f"{'undo' if data.run.undo else 'onboard'}:{data.attempt}"
+def _kind(run: Run) -> str:
+    return f"{'undo' if run.undo else 'onboard'}:{run.attempt}"
 
 
 @look
@@ -254,7 +305,7 @@ async def finish_request(data: FinishRequest) -> Nothing:
     Idempotency: one transition per run; the reservation is removed only while it is this request's.
     """
     run = data.run
-    entry = _entry(data, data.state, f"the run ended as {data.state}", at=utc_now(), key=str(data.attempt))
+    entry = _entry(data, data.state, f"the run ended as {data.state}", at=utc_now(), key=str(run.attempt))
     result = await _compare(run.application, run.request_id) if not run.undo else None
     state = _S(data.state)
 
@@ -271,7 +322,7 @@ async def finish_request(data: FinishRequest) -> Nothing:
         return [Write(requests.APPLICATION, {**row.document, "state": "active"}, etag=row.etag)]
 
     expect = [state, _S.UNDOING] if run.undo else [_S.PROVISIONING]
-    await requests.transition(run.application, run.request_id, change, entry, expect=expect, extra=release)
+    await _advance(data, change, entry, expect, release)
     await leases.release(run.application, run.request_id)
     return Nothing(detail=data.state)
 
@@ -322,4 +373,13 @@ async def read_undo_work(data: ActivityInput) -> UndoWork:
         applied=[name for name in where("start_apply") if name in commits],
         proposed=where("open_infrastructure_change"),
         commits=commits,
+        residue=[_image(record, name) for name in where("start_deployment")],
+    )
+
+
+def _image(record: RequestRecord, environment: str) -> MadeObject:
+    """The pushed image stays in the registry: its retention is the platform's."""
+    registry = plans.zone_of(record, environment).registry
+    return MadeObject(
+        system="azure", type="container image", name=f"{registry}/{record.application}", environment=environment
     )

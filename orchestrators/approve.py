@@ -14,7 +14,8 @@ WAITING = "awaiting_approval"
 @orchestrator(ApproveInput)
 def approve(context: df.DurableOrchestrationContext, data: ApproveInput) -> Steps[Outcome]:
     """Value: ``RequestSnapshot`` after the decision. Events are hints; every wake reads the rows again."""
-    payload = ActivityInput(run=Run(request_id=data.request_id, application=data.application, branch="approval"))
+    run = Run(request_id=data.request_id, application=data.application, branch="approval", attempt=data.attempt)
+    payload = ActivityInput(run=run)
     deadline = moment(data.decide_before)
     while True:
         snapshot = RequestSnapshot.model_validate((yield from call(context, "read_request", payload, data.pace)))

@@ -11,7 +11,8 @@ from shared.outcome import Outcome
 @orchestrator(OnboardInput)
 def create_source(context: df.DurableOrchestrationContext, data: OnboardInput) -> Steps[Outcome]:
     """Value: ``Repository``."""
-    payload = ActivityInput(run=Run(request_id=data.request_id, application=data.application, branch="source"))
+    run = Run(request_id=data.request_id, application=data.application, branch="source", attempt=data.attempt)
+    payload = ActivityInput(run=run)
     repository = yield from call(context, "ensure_repository", payload, data.pace)
     yield from call(context, "set_content", payload, data.pace)
     yield from call(context, "set_team_access", payload, data.pace)

@@ -12,7 +12,11 @@ from shared.outcome import Outcome
 def deploy(context: df.DurableOrchestrationContext, data: DeployInput) -> Steps[Outcome]:
     """The environment is ready for its pipeline; the first one runs it, and the application must answer."""
     run = Run(
-        request_id=data.request_id, application=data.application, branch="deployment", environment=data.environment
+        request_id=data.request_id,
+        application=data.application,
+        branch="deployment",
+        environment=data.environment,
+        attempt=data.attempt,
     )
     payload = Deployment(run=run, outputs=data.outputs, subject_prefix=data.subject_prefix)
     yield from call(context, "ensure_federated_credential", payload, data.pace)

@@ -15,6 +15,7 @@ from shared.models.runs import (
     ActivityInput,
     ApplyResult,
     ApproveInput,
+    AskAgain,
     DeployInput,
     EnvironmentInput,
     FinishRequest,
@@ -41,14 +42,17 @@ def onboard(context: df.DurableOrchestrationContext, data: OnboardInput) -> Step
     A retry is a new instance of this flow: steps that are done answer from the register, so it goes on where the last
     one stopped.
     """
-    run = Run(request_id=data.request_id, application=data.application)
+    run = Run(request_id=data.request_id, application=data.application, attempt=data.attempt)
     try:
         outcome = yield from _onboard(context, run, data)
     except StepFailedError as error:
+        snapshot = yield from _look_again(context, run, data)
+        if snapshot.state in _GIVEN_UP and snapshot.approved_digest is None:
+            return (yield from _give_up(context, data, snapshot.state))
         if error.outcome.status is OutcomeStatus.CANCELLED:
             return error.outcome
         problem = error.outcome.problem or Problem(code="internal", title="A step failed", detail="no reason was given")
-        park = ParkRequest(run=run, attempt=data.attempt, problem=problem)
+        park = ParkRequest(run=run, problem=problem)
         yield from call(context, "park_request", park, data.pace)
         return error.outcome
     return outcome
@@ -58,7 +62,7 @@ def _onboard(context: df.DurableOrchestrationContext, run: Run, data: OnboardInp
     document = yield from call(context, "start_run", ActivityInput(run=run), data.pace)
     snapshot = RequestSnapshot.model_validate(document)
     while True:
-        if snapshot.state != _APPROVED:
+        if snapshot.state not in _GIVEN_UP and snapshot.state != _APPROVED:
             snapshot = yield from _approved(context, run, data, snapshot)
         if snapshot.state in _GIVEN_UP:
             return (yield from _give_up(context, data, snapshot.state))
@@ -69,13 +73,17 @@ def _onboard(context: df.DurableOrchestrationContext, run: Run, data: OnboardInp
         except StepFailedError as error:
             if not error.outcome.problem or error.outcome.problem.code != PLAN_CHANGED:
                 raise
-            yield from call(context, "ask_again", ActivityInput(run=run), data.pace)
-            document = yield from call(context, "read_request", ActivityInput(run=run), data.pace)
-            snapshot = RequestSnapshot.model_validate(document)
+            yield from call(context, "ask_again", AskAgain(run=run, round=snapshot.round), data.pace)
+            snapshot = yield from _look_again(context, run, data)
             continue
-        finish = FinishRequest(run=run, state="succeeded", attempt=data.attempt)
+        finish = FinishRequest(run=run, state="succeeded")
         yield from call(context, "finish_request", finish, data.pace)
         return Outcome.done()
+
+
+def _look_again(context: df.DurableOrchestrationContext, run: Run, data: OnboardInput) -> Steps[RequestSnapshot]:
+    document = yield from call(context, "read_request", ActivityInput(run=run), data.pace)
+    return RequestSnapshot.model_validate(document)
 
 
 def _approved(
@@ -95,6 +103,7 @@ def _approved(
         application=data.application,
         digest=digest,
         decide_before=decide_before,
+        attempt=data.attempt,
         pace=data.pace,
     )
     instance = child_instance(str(context.instance_id), "approve", snapshot.round)
@@ -107,9 +116,9 @@ def _environment(data: OnboardInput, snapshot: RequestSnapshot, name: str) -> En
         application=data.application,
         environment=name,
         attempt=data.attempt,
+        run_attempt=data.attempt,
         round=snapshot.round,
         pace=data.pace,
-        done=snapshot.done,
     )
 
 
@@ -138,7 +147,7 @@ def _make(context: df.DurableOrchestrationContext, data: OnboardInput, snapshot:
     """Source and environments side by side, then the deployments side by side."""
     parent = str(context.instance_id)
     plans = {plan.environment: plan for plan in snapshot.planned}
-    missing = [name for name in snapshot.environments if f"environment@{name}:ensure_namespace" not in snapshot.done]
+    missing = [name for name in snapshot.environments if not _provisioned(snapshot, plans[name])]
     tasks = [child(context, "create_source", data, child_instance(parent, "source", snapshot.round))]
     for name in missing:
         payload = _environment(data, snapshot, name).model_copy(update={"plan": plans[name]})
@@ -167,6 +176,12 @@ def _make(context: df.DurableOrchestrationContext, data: OnboardInput, snapshot:
         deployments.append(child(context, "deploy", deployment, instance))
     for document in (yield from _all(context, deployments)):
         value_of(document)
+
+
+def _provisioned(snapshot: RequestSnapshot, plan: EnvironmentPlan) -> bool:
+    """Whether exactly this plan of the environment was applied, with everything that follows."""
+    follows = f"environment@{plan.environment}:ensure_namespace" in snapshot.done
+    return follows and snapshot.applied.get(plan.environment) == plan.run_id
 
 
 def _all(context: df.DurableOrchestrationContext, tasks: list[Any]) -> Steps[list[dict[str, Any]]]:

@@ -20,7 +20,13 @@ from shared.outcome import Outcome
 @orchestrator(EnvironmentInput)
 def plan_environment(context: df.DurableOrchestrationContext, data: EnvironmentInput) -> Steps[Outcome]:
     """Value: ``PlanResult``."""
-    run = Run(request_id=data.request_id, application=data.application, branch="plan", environment=data.environment)
+    run = Run(
+        request_id=data.request_id,
+        application=data.application,
+        branch="plan",
+        environment=data.environment,
+        attempt=data.run_attempt,
+    )
     proposal = OpenInfrastructureChange(run=run, round=data.round)
     change = InfrastructureChange.model_validate(
         (yield from call(context, "open_infrastructure_change", proposal, data.pace))

@@ -30,25 +30,35 @@ def provision(context: df.DurableOrchestrationContext, data: EnvironmentInput) -
     if plan is None:
         raise TypeError("provision needs the environment's plan")
     run = Run(
-        request_id=data.request_id, application=data.application, branch="environment", environment=data.environment
+        request_id=data.request_id,
+        application=data.application,
+        branch="environment",
+        environment=data.environment,
+        attempt=data.run_attempt,
     )
     merge = MergeInfrastructureChange(run=run, pull_number=plan.pull_number, commit=plan.commit)
     yield from call(context, "merge_infrastructure_change", merge, data.pace)
-    result = yield from _apply(context, run, plan, data, f"{data.attempt}")
-    if result.stale:
+    applied = yield from _apply(context, run, plan, plan, data)
+    if applied.stale:
         again = yield from _plan_again(context, data)
-        if again.changeset_digest != plan.changeset_digest:
+        # Nothing left to change: an earlier apply got through and only its answer was lost.
+        if again.changes and again.changeset_digest != plan.changeset_digest:
             detail = f"the estate of {data.environment} changed since the approval; the new plan asks again"
             raise StepFailedError(Outcome.failed(Problem(code=PLAN_CHANGED, title="The plan changed", detail=detail)))
-        result = yield from _apply(context, run, again, data, f"{data.attempt}b")
+        applied = yield from _apply(context, run, again, plan, data)
     yield from call(context, "ensure_namespace", ActivityInput(run=run), data.pace)
-    return Outcome.done(dict(result.document()))
+    return Outcome.done(dict(applied.document()))
 
 
 def _apply(
-    context: df.DurableOrchestrationContext, run: Run, plan: EnvironmentPlan, data: EnvironmentInput, attempt: str
+    context: df.DurableOrchestrationContext,
+    run: Run,
+    plan: EnvironmentPlan,
+    approved: EnvironmentPlan,
+    data: EnvironmentInput,
 ) -> Steps[ApplyResult]:
-    run_id = iac_run(data.request_id, data.environment, "apply", f"{data.round}.{attempt}")
+    attempt = f"{data.round}.{data.attempt}" + ("" if plan is approved else "b")
+    run_id = iac_run(data.request_id, data.environment, "apply", attempt)
     iac = IacRun(
         run=run,
         run_id=run_id,
@@ -59,7 +69,7 @@ def _apply(
     )
     started = PipelineRun.model_validate((yield from call(context, "start_apply", iac, data.pace)))
     ended = yield from follow(context, run, started, data.pace)
-    result = ReadApplyResult(run=run, run_id=run_id, plan=plan, pipeline=ended)
+    result = ReadApplyResult(run=run, run_id=run_id, plan=plan, approved=approved, pipeline=ended)
     return ApplyResult.model_validate((yield from call(context, "read_apply_result", result, data.pace)))
 
 

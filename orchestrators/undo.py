@@ -28,28 +28,29 @@ from shared.outcome import Outcome, OutcomeStatus
 @orchestrator(UndoInput)
 def undo(context: df.DurableOrchestrationContext, data: UndoInput) -> Steps[Outcome]:
     """What the vendors keep is listed as residue; a removal that fails parks the request with what is left."""
-    run = Run(request_id=data.request_id, application=data.application, branch="undo", undo=True)
+    run = Run(request_id=data.request_id, application=data.application, branch="undo", attempt=data.attempt, undo=True)
     try:
         residue = yield from _remove_all(context, run, data)
     except StepFailedError as error:
         if error.outcome.status is OutcomeStatus.CANCELLED:
             return error.outcome
-        yield from call(context, "park_request", _parked(run, data, error.outcome), data.pace)
+        yield from call(context, "park_request", _parked(run, error.outcome), data.pace)
         return error.outcome
-    finish = FinishRequest(run=run, state=data.final_state, attempt=data.attempt, residue=residue)
+    finish = FinishRequest(run=run, state=data.final_state, residue=residue)
     yield from call(context, "finish_request", finish, data.pace)
     return Outcome.done()
 
 
-def _parked(run: Run, data: UndoInput, outcome: Outcome) -> ParkRequest:
+def _parked(run: Run, outcome: Outcome) -> ParkRequest:
     problem = outcome.problem or Problem(code="internal", title="Undo failed", detail="no reason was given")
     detail = f"{problem.detail} The rest is kept; undo goes on from here."
-    return ParkRequest(run=run, attempt=data.attempt, problem=problem.model_copy(update={"detail": detail}))
+    return ParkRequest(run=run, problem=problem.model_copy(update={"detail": detail}))
 
 
 def _remove_all(context: df.DurableOrchestrationContext, run: Run, data: UndoInput) -> Steps[list[MadeObject]]:
+    yield from call(context, "settle_run", ActivityInput(run=run), data.pace)
     work = UndoWork.model_validate((yield from call(context, "read_undo_work", ActivityInput(run=run), data.pace)))
-    residue: list[MadeObject] = []
+    residue = list(work.residue)
     for environment in work.namespaces:
         here = ActivityInput(run=run.model_copy(update={"environment": environment}))
         yield from _remove(context, "remove_namespace", here, data, residue)
@@ -93,7 +94,7 @@ def _destroy(
         plan_sha256=plan.plan_sha256,
     )
     ended = yield from _pipeline(context, "start_destroy", iac, data)
-    result = DestroyResult(run=run, run_id=run_id, pipeline=ended)
+    result = DestroyResult(run=run, run_id=run_id, pipeline=ended, plan_sha256=plan.plan_sha256)
     yield from _remove(context, "read_destroy_result", result, data, residue)
 
 

@@ -13,7 +13,7 @@ _STATES: dict[Decision, frozenset[RequestState]] = {
     Decision.REJECT: frozenset({_S.AWAITING_APPROVAL}),
     Decision.CANCEL: frozenset({_S.RECEIVED, _S.PLANNING, _S.AWAITING_APPROVAL, _S.PROVISIONING, _S.PARKED}),
     Decision.RETRY: frozenset({_S.PARKED, _S.DEGRADED}),
-    Decision.UNDO: frozenset({_S.PARKED, _S.SUCCEEDED, _S.DEGRADED, _S.CANCELLED}),
+    Decision.UNDO: frozenset({_S.PARKED, _S.SUCCEEDED, _S.DEGRADED, _S.CANCELLED, _S.REJECTED, _S.EXPIRED}),
 }
 
 
@@ -43,7 +43,9 @@ def allowed_actions(caller: Caller, record: RequestRecord) -> list[Decision]:
     return [
         decision
         for decision, states in _STATES.items()
-        if record.state in states and why_not(caller, decision, record) is None
+        if record.state in states
+        and why_not(caller, decision, record) is None
+        and not (decision is Decision.RETRY and record.undo_begun)
     ]
 
 

@@ -3,6 +3,7 @@
 import os
 from typing import TYPE_CHECKING
 
+from shared.errors import TransientIntegrationError, VendorCall
 from shared.per_loop import per_loop
 
 if TYPE_CHECKING:  # azure-identity costs 0.2 s to import and is needed at the first call only
@@ -21,6 +22,15 @@ def credential() -> "ManagedIdentityCredential":
 
 
 async def access_token(scope: str) -> str:
-    """A bearer token of the app for a scope such as ``https://management.azure.com/.default``."""
-    token = await credential().get_token(scope)
+    """A bearer token of the app for a scope such as ``https://management.azure.com/.default``.
+
+    Raises:
+        TransientIntegrationError: the identity endpoint does not answer.
+    """
+    from azure.core.exceptions import AzureError  # noqa: PLC0415 - heavy
+
+    try:
+        token = await credential().get_token(scope)
+    except AzureError as error:
+        raise TransientIntegrationError(VendorCall("managed identity", "get token"), type(error).__name__) from error
     return str(token.token)

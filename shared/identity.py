@@ -50,9 +50,12 @@ async def authenticate(headers: Mapping[str, str]) -> Caller:
 
 
 def _caller(claims: Mapping[str, Any]) -> Caller:
+    identifier = claims.get("oid") or claims.get("sub")
+    if not identifier or not claims.get("tid"):
+        raise RequestRejectedError("unauthenticated", "The token names neither object nor tenant.", status=401)
     groups = tuple(str(group) for group in claims.get("groups", []))
     return Caller(
-        id=str(claims.get("oid") or claims.get("sub")),
+        id=str(identifier),
         tenant=str(claims.get("tid")),
         name=str(
             claims.get("preferred_username")

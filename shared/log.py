@@ -34,6 +34,8 @@ class RedactingFilter(logging.Filter):
         """Rewrite the record in place; never drops one."""
         record.msg = redact(record.getMessage())
         record.args = ()
+        if record.exc_info:
+            record.exc_text = redact(logging.Formatter().formatException(record.exc_info))
         return True
 
 

@@ -23,9 +23,14 @@ def pins(archetype: str) -> PlanPins:
     )
 
 
-def zone_of(body: ApplicationRequest, environment: str) -> LandingZone:
-    """Landing zone of one environment. Raises RequestRejectedError when no row fits."""
-    return landing_zones.find(environment, body.region, body.data_classification)
+def find_zones(body: ApplicationRequest) -> dict[str, LandingZone]:
+    """Landing zone of each environment by today's rules. Raises RequestRejectedError when no row fits."""
+    return {str(name): landing_zones.find(name, body.region, body.data_classification) for name in body.environments}
+
+
+def zone_of(record: RequestRecord, environment: str) -> LandingZone:
+    """Landing zone of one environment as it was when the request was planned: undo must find what was made there."""
+    return LandingZone.model_validate(record.zones[environment])
 
 
 def estimate(body: ApplicationRequest) -> Estimate:
@@ -51,9 +56,9 @@ def _objects(body: ApplicationRequest) -> list[tuple[archetypes.PlannedObject, s
     return archetypes.planned_objects(archetype, parameters, [str(name) for name in body.environments])
 
 
-def host_of(body: ApplicationRequest, environment: str) -> str:
+def host_of(record: RequestRecord, environment: str) -> str:
     """DNS name of the application in one environment."""
-    return f"{body.name}.{zone_of(body, environment).dns_zone}"
+    return f"{record.application}.{zone_of(record, environment).dns_zone}"
 
 
 def variables(record: RequestRecord, environment: str) -> dict[str, Any]:
@@ -61,7 +66,7 @@ def variables(record: RequestRecord, environment: str) -> dict[str, Any]:
 
     Shapes: ``infra/stacks/<stack>/variables.tf``.
     """
-    body, zone = record.body, zone_of(record.body, environment)
+    body, zone = record.body, zone_of(record, environment)
     names = environment_names(body.name, environment, record.id)
     parameters = archetypes.complete_parameters(archetypes.find(body.archetype), body.parameters)
     return {

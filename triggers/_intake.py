@@ -14,6 +14,8 @@ from shared.clock import utc_now
 from shared.errors import PolicyViolationError, RequestRejectedError, StateConflictError
 from shared.identity import Caller
 from shared.instance_ids import onboard_instance, request_id
+from shared.landing_zones import LandingZone
+from shared.log import LOGGER
 from shared.models.application_request import ApplicationRequest
 from shared.models.plan import Change
 from shared.models.records import ApplicationRecord, ClaimRecord, ClaimState, RequestRecord, RequestState
@@ -29,6 +31,7 @@ class Judged:
     """A request that may be made: what it makes, costs and needs."""
 
     body: ApplicationRequest
+    zones: dict[str, LandingZone]
     changes: list[Change]
     estimate: Estimate
     verdicts: policies.Verdicts
@@ -56,7 +59,7 @@ async def judge(body: ApplicationRequest, caller: Caller) -> Judged:
         if name not in archetype.environments:
             detail = f"{body.archetype} has no environment {name}."
             raise RequestRejectedError("unknown-environment", detail, pointer="/environments")
-        plans.zone_of(body, name)
+    zones = plans.find_zones(body)
     changes = plans.expected_changes(body, f"{owner()}/{body.name}", terraform=True)
     estimate = plans.estimate(body)
     question = {"request": body.document(), "estimate": {"monthly": estimate.monthly}, "time": _now()}
@@ -66,7 +69,7 @@ async def judge(body: ApplicationRequest, caller: Caller) -> Judged:
         raise PolicyViolationError(verdicts.denying_rules, sentences)
     findings = [verdict.id for verdict in verdicts.require_approval]
     needs = approvals.needed(findings, [str(name) for name in body.environments], caller.id)
-    return Judged(body, changes, estimate, verdicts, needs)
+    return Judged(body, zones, changes, estimate, verdicts, needs)
 
 
 def _now() -> str:
@@ -84,35 +87,59 @@ def preview_document(judged: Judged) -> dict[str, Any]:
     }
 
 
-async def take_in(
-    client: df.DurableOrchestrationClient, caller: Caller, key: str, body: ApplicationRequest
-) -> RequestRecord:
+async def already_taken_in(caller: Caller, key: str, body: ApplicationRequest) -> RequestRecord | None:
+    """The request that this caller sent under this key before: a repeat is not judged again.
+
+    Raises:
+        RequestRejectedError: 409, the key was used for another body.
+    """
+    claim = await claims.get(request_id(caller.tenant, caller.id, key))
+    if claim is None:
+        return None
+    _require_same(claim, body)
+    return await requests.find(claim.application, claim.request_id) if claim.state is ClaimState.STARTED else None
+
+
+def _require_same(claim: ClaimRecord, body: ApplicationRequest) -> None:
+    if claim.body_hash != body_hash(body):
+        detail = f"This Idempotency-Key was used for another request ({claim.request_id})."
+        raise RequestRejectedError("idempotency-key-reused", detail, status=409)
+
+
+def body_hash(body: ApplicationRequest) -> str:
+    """Digest of what is asked for: 900 and 900.00 are the same, and so is a default that a later version adds."""
+    document = body.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    return digest(document | {"monthlyBudget": f"{body.monthly_budget:.2f}"})
+
+
+async def take_in(client: df.DurableOrchestrationClient, caller: Caller, key: str, judged: Judged) -> RequestRecord:
     """Claim the key, record the request, start its orchestration; every repeat ends at the same request.
 
     Raises:
         RequestRejectedError: 409, the key was used for another body, or the name is taken.
     """
+    body = judged.body
     now, identifier = utc_now(), request_id(caller.tenant, caller.id, key)
-    body_hash = digest(body.document())
     mine = ClaimRecord(
         request_id=identifier,
         application=body.name,
-        body_hash=body_hash,
+        body_hash=body_hash(body),
         caller=caller.id,
         state=ClaimState.CLAIMED,
         claimed_at=now,
     )
     claim = await claims.claim(mine)
-    if claim.body_hash != body_hash:
-        detail = f"This Idempotency-Key was used for another request ({identifier})."
-        raise RequestRejectedError("idempotency-key-reused", detail, status=409)
+    _require_same(claim, body)
     if claim.state is ClaimState.STARTED:
         found = await requests.find(claim.application, identifier)
         if found:
             return found
-    record = await _create(_record(identifier, caller, body, body_hash, now), claim)
-    await start(client, record)
-    await claims.set_state(claim, ClaimState.STARTED)
+    record = await _create(_record(identifier, caller, judged, now), claim)
+    try:
+        await start(client, record)
+        await claims.set_state(claim, ClaimState.STARTED)
+    except Exception:  # noqa: BLE001 - the request is recorded and stands; the SDK raises bare Exception
+        LOGGER.exception("%s is recorded but not started yet: the sweep will start it", record.id)
     return record
 
 
@@ -138,7 +165,8 @@ async def _create(record: RequestRecord, claim: ClaimRecord) -> RequestRecord:
         raise RequestRejectedError("name-taken", detail, status=409, pointer="/name") from error
 
 
-def _record(identifier: str, caller: Caller, body: ApplicationRequest, body_hash: str, now: str) -> RequestRecord:
+def _record(identifier: str, caller: Caller, judged: Judged, now: str) -> RequestRecord:
+    body = judged.body
     return RequestRecord(
         id=identifier,
         application=body.name,
@@ -146,10 +174,10 @@ def _record(identifier: str, caller: Caller, body: ApplicationRequest, body_hash
         tenant=caller.tenant,
         requester=caller.id,
         requester_name=caller.name,
-        requester_groups=list(caller.groups),
         body=body,
-        body_hash=body_hash,
+        body_hash=body_hash(body),
         instance_id=onboard_instance(identifier, 1),
+        zones={name: zone.document() for name, zone in judged.zones.items()},
         created_at=now,
         updated_at=now,
     )

@@ -95,7 +95,7 @@ def application_links(record: RequestRecord) -> dict[str, str]:
             found[link.title] = link.url.format(**values)
             continue
         for environment in body.environments[:1]:
-            host = plans.host_of(body, str(environment))
+            host = plans.host_of(record, str(environment))
             found[f"{link.title} {environment}"] = link.url.format(**values, environment=environment, hostname=host)
     return found
 

@@ -1,5 +1,6 @@
 """What can be ordered, and what exists."""
 
+import re
 from typing import Any
 
 from shared import archetypes
@@ -58,7 +59,7 @@ async def list_applications(call: Call) -> Answer:
 async def get_application(call: Call) -> Answer:
     """Show an application."""
     name = call.params.get("name", "")
-    found = await requests.application(name) if name.isascii() and name.replace("-", "").isalnum() else None
+    found = await requests.application(name) if re.fullmatch(r"[a-z0-9-]{3,32}", name) else None
     if found is None or not _may_see(call.caller, found):
         raise RequestRejectedError("unknown-application", f"There is no application {name}.", status=404)
     return Answer(200, application_view(found))

@@ -10,6 +10,7 @@ from shared.clock import utc_now
 from shared.errors import RequestRejectedError, StateConflictError
 from shared.identity import Caller
 from shared.instance_ids import onboard_instance, undo_instance
+from shared.log import LOGGER
 from shared.models import Model
 from shared.models.application_request import PlainText
 from shared.models.records import Decision, DecisionRecord, RequestRecord, RequestState
@@ -103,7 +104,14 @@ async def _plan_again(call: Call, record: RequestRecord) -> None:
     await requests.transition(
         record.application,
         record.id,
-        lambda old: old.model_copy(update={"state": _S.PLANNING, "round": old.round + 1, "approvals": []}),
+        lambda old: old.model_copy(
+            update={
+                "state": _S.PLANNING,
+                "round": old.round + 1,
+                "approvals": [],
+                "zones": {name: zone.document() for name, zone in plans.find_zones(old.body).items()},
+            }
+        ),
         entry,
         expect=[_S.AWAITING_APPROVAL],
     )
@@ -123,7 +131,13 @@ async def reject_request(call: Call) -> Answer:
 async def cancel_request(call: Call) -> Answer:
     """Stop: no further step starts; what exists stays until it is undone."""
     record = await visible(call)
-    return await _simple(call, record, Decision.CANCEL, lambda old: old.model_copy(update={"state": _S.CANCELLED}))
+    return await _simple(
+        call,
+        record,
+        Decision.CANCEL,
+        lambda old: old.model_copy(update={"state": _S.CANCELLED}),
+        key=str(record.attempt),
+    )
 
 
 @endpoint("POST", "requests/{id}/retry", summary="Go on from the failed step.", body=Reason, answers={202: Accepted})
@@ -132,11 +146,18 @@ async def retry_request(call: Call) -> Answer:
     record = await visible(call)
 
     def change(old: RequestRecord) -> RequestRecord:
+        if old.undo_begun:
+            raise StateConflictError("undoing", "something was removed already")
         attempt = old.attempt + 1
-        approved = old.plan is not None and old.approved_digest == old.plan.digest
-        state = _S.PROVISIONING if approved else _S.PLANNING
-        instance = onboard_instance(old.id, attempt)
-        return old.model_copy(update={"state": state, "attempt": attempt, "instance_id": instance, "problem": None})
+        update = {"attempt": attempt, "instance_id": onboard_instance(old.id, attempt), "problem": None}
+        if old.plan is None or old.approved_digest != old.plan.digest:
+            return old.model_copy(update=update | {"state": _S.PLANNING})
+        if old.plan.pins == plans.pins(old.body.archetype):
+            return old.model_copy(update=update | {"state": _S.PROVISIONING})
+        # Rules, prices or skeleton moved since the approval: what is left to do would not be what was approved.
+        return old.model_copy(
+            update=update | {"state": _S.PLANNING, "round": old.round + 1, "approved_digest": None, "approvals": []}
+        )
 
     return await _simple(call, record, Decision.RETRY, change, key=str(record.attempt))
 
@@ -155,7 +176,8 @@ async def undo_request(call: Call) -> Answer:
     def change(old: RequestRecord) -> RequestRecord:
         attempt = old.attempt + 1
         instance = undo_instance(old.id, attempt)
-        return old.model_copy(update={"state": _S.UNDOING, "attempt": attempt, "instance_id": instance})
+        update = {"state": _S.UNDOING, "attempt": attempt, "instance_id": instance, "undo_begun": True}
+        return old.model_copy(update=update)
 
     return await _simple(call, record, Decision.UNDO, change, key=str(record.attempt))
 
@@ -203,7 +225,14 @@ async def _decide(
 
 
 async def carry_on(call: Call, before: RequestRecord, record: RequestRecord) -> None:
-    """Start what the decision asks for; the sweep does the same if this process dies first."""
+    """Start what the decision asks for; the sweep does the same if this process dies first or this fails."""
+    try:
+        await _carry_on(call, before, record)
+    except Exception:  # noqa: BLE001 - the decision is written and stands; the SDK raises bare Exception
+        LOGGER.exception("%s is decided but not started yet: the sweep will start it", record.id)
+
+
+async def _carry_on(call: Call, before: RequestRecord, record: RequestRecord) -> None:
     if record.state is _S.UNDOING:
         payload = UndoInput(request_id=record.id, application=record.application, attempt=record.attempt, pace=pace())
         await start_once(call.client, "undo", record.instance_id, payload.document())

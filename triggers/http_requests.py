@@ -1,5 +1,6 @@
 """Asking for an application, and seeing how far it is."""
 
+import re
 from typing import Any
 
 from pydantic import Field
@@ -12,7 +13,7 @@ from shared.models.application_request import ApplicationRequest
 from shared.models.records import RequestRecord
 from shared.register import claims, requests, steps
 from triggers._http import Answer, Call, endpoint
-from triggers._intake import judge, preview_document, take_in
+from triggers._intake import already_taken_in, judge, preview_document, take_in
 from triggers._views import base, request_summary, request_view
 
 _LONGEST_KEY = 200
@@ -81,8 +82,10 @@ async def create_request(call: Call) -> Answer:
         detail = f"Send an Idempotency-Key header of 1 to {_LONGEST_KEY} printable characters."
         raise RequestRejectedError("idempotency-key-required", detail, status=400)
     body = call.body(ApplicationRequest)
-    await judge(body, call.caller)
-    return accepted(await take_in(call.client, call.caller, key, body))
+    found = await already_taken_in(call.caller, key, body)
+    if found is None:
+        found = await take_in(call.client, call.caller, key, await judge(body, call.caller))
+    return accepted(found)
 
 
 def accepted(record: RequestRecord) -> Answer:
@@ -135,7 +138,7 @@ async def get_plan(call: Call) -> Answer:
 async def visible(call: Call) -> RequestRecord:
     """The request of the path, if the caller may see it; otherwise it does not exist for the caller."""
     identifier = call.params.get("id", "")
-    claim = await claims.get(identifier) if identifier.isascii() and identifier.startswith("req-") else None
+    claim = await claims.get(identifier) if re.fullmatch(r"req-[0-9a-f]{12}", identifier) else None
     record = await requests.find(claim.application, identifier) if claim else None
     if record is None or not authorisation.may_see(call.caller, record):
         raise RequestRejectedError("unknown-request", f"There is no request {identifier}.", status=404)

@@ -1,5 +1,6 @@
 """The sweep: once a minute, whatever a dying process left between two lines is finished."""
 
+from collections.abc import Awaitable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -7,6 +8,7 @@ import azure.durable_functions as df
 import azure.functions as func
 
 from shared.clock import utc_now
+from shared.errors import StateConflictError
 from shared.log import LOGGER
 from shared.models.problem import Problem
 from shared.models.records import RUNNING_STATES, ClaimRecord, ClaimState, RequestRecord, RequestState
@@ -29,13 +31,21 @@ async def sweep(timer: func.TimerRequest, client) -> None:  # type: ignore[no-un
     """Start orphaned claims, restart or park requests whose orchestration is gone, repeat lost hints."""
     async for claim in claims.unfinished():
         if _older(claim.claimed_at, _ORPHAN_SECONDS):
-            await _finish_claim(client, claim)
+            await _apart(claim.request_id, _finish_claim(client, claim))
     async for record in requests.in_states(sorted(RUNNING_STATES)):
         if _older(record.updated_at, _ORPHAN_SECONDS):
-            await _look_after(client, record)
+            await _apart(record.id, _look_after(client, record))
     async for record in requests.in_states(_DECIDED):
         if not _older(record.updated_at, _HINT_HOURS * 3600):
-            await wake(client, record)
+            await _apart(record.id, wake(client, record))
+
+
+async def _apart(request_id: str, work: Awaitable[None]) -> None:
+    """One request that cannot be looked after does not keep the others from it."""
+    try:
+        await work
+    except Exception:  # noqa: BLE001 - whatever it is, the next minute tries again
+        LOGGER.exception("the sweep could not look after %s", request_id)
 
 
 async def _finish_claim(client: Any, claim: ClaimRecord) -> None:
@@ -74,10 +84,16 @@ async def _park(record: RequestRecord, detail: str) -> None:
     await requests.transition(
         record.application,
         record.id,
-        lambda old: old.model_copy(update={"state": _S.PARKED, "problem": problem}),
+        lambda old: _parked(old, record, problem),
         entry,
         expect=[record.state],
     )
+
+
+def _parked(old: RequestRecord, seen: RequestRecord, problem: Problem) -> RequestRecord:
+    if old.instance_id != seen.instance_id:
+        raise StateConflictError(old.state, "another attempt is at work already")
+    return old.model_copy(update={"state": _S.PARKED, "problem": problem})
 
 
 def _older(moment: str, seconds: float) -> bool:

@@ -29,7 +29,7 @@ TRIES = 3
 LONGEST_WAIT = 20.0
 _TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 _SAFE_TO_REPEAT = frozenset({"GET", "HEAD", "PUT", "DELETE"})
-_THROTTLED = frozenset({429, 503})
+_REFUSED = frozenset({403, 429})
 
 Headers = Callable[[], Awaitable[dict[str, str]]]
 
@@ -169,13 +169,12 @@ class Vendor:
 def wait_before_retry(method: str, error: TransientIntegrationError, attempt: int) -> float | None:
     """Seconds until the next try, or None when there must be none.
 
-    A POST or PATCH is repeated only when the vendor refused to work on it (throttled): after a timeout or a 500 it may
-    have been done, and only the caller can look for its result.
+    A POST or PATCH is repeated only when the vendor refused to work on it (rate limit): after a timeout, a 500 or a 503
+    it may have been done, and only the caller can look for its result.
     """
     if attempt >= TRIES:
         return None
-    throttled = error.call.status_code in _THROTTLED or error.retry_after is not None
-    if method not in _SAFE_TO_REPEAT and not throttled:
+    if method not in _SAFE_TO_REPEAT and error.call.status_code not in _REFUSED:
         return None
     wait = error.retry_after if error.retry_after is not None else 0.5 * 2.0**attempt
     return wait if wait <= LONGEST_WAIT else None

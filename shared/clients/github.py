@@ -3,6 +3,7 @@
 Documentation: https://docs.github.com/rest
 """
 
+import base64
 from dataclasses import dataclass
 from typing import Any
 
@@ -152,6 +153,21 @@ async def read_paths(name: str, tree: str) -> dict[str, str]:
     return {item.path: item.sha for item in (await GITHUB.read(call, Listing)).tree if item.type == "blob"}
 
 
+async def read_file(name: str, path: str, branch: str) -> str | None:
+    """Text of a file on a branch, or None."""
+
+    class Content(Model):
+        content: str
+        encoding: str
+
+    call = Call("get content", "GET", _repo(name, f"/contents/{path}"), params={"ref": branch}, expect=(200, 404))
+    answer = await GITHUB.call(call)
+    if answer.status == 404:  # noqa: PLR2004 - HTTP status
+        return None
+    found = GITHUB.shaped(call, answer, Content)
+    return base64.b64decode(found.content).decode("utf-8")
+
+
 async def create_tree(name: str, files: list[File], base: str | None = None, removed: tuple[str, ...] = ()) -> str:
     """A tree of files, on top of ``base`` when given. Content-addressed: the same files give the same id."""
     items: list[dict[str, Any]] = [
@@ -176,13 +192,18 @@ async def create_commit(name: str, *, message: str, tree: str, parents: list[str
 async def create_branch(name: str, branch: str, sha: str) -> None:
     """Point a new branch to a commit. Raises ConflictError when it exists."""
     body = {"ref": f"refs/heads/{branch}", "sha": sha}
-    await GITHUB.call(Call("create reference", "POST", _repo(name, "/git/refs"), body, expect=(201,)))
+    await GITHUB.read(Call("create reference", "POST", _repo(name, "/git/refs"), body, expect=(201,)), _Reference)
 
 
 async def move_branch(name: str, branch: str, sha: str, *, force: bool = False) -> None:
     """Point a branch to another commit."""
     body = {"sha": sha, "force": force}
-    await GITHUB.call(Call("update reference", "PATCH", _repo(name, f"/git/refs/heads/{branch}"), body))
+    call = Call("update reference", "PATCH", _repo(name, f"/git/refs/heads/{branch}"), body)
+    moved = (await GITHUB.read(call, _Reference)).object.sha
+    if moved != sha:
+        raise TransientIntegrationError(
+            VendorCall("github", call.operation, 200), f"{branch} is at {moved}, not at {sha}"
+        )
 
 
 async def delete_branch(name: str, branch: str, permit: Permit) -> None:
@@ -227,6 +248,8 @@ async def merge_pull(name: str, number: int, *, commit: str, title: str) -> None
     pull = await read_pull(name, number)
     if pull.merged_at is None or pull.head.sha != commit:
         place = VendorCall("github", call.operation, answer.status)
+        if pull.state == "open" and pull.head.sha == commit:
+            raise TransientIntegrationError(place, f"pull request {number} is not mergeable at this moment")
         raise ConflictError(place, f"pull request {number} cannot be merged at {commit[:12]}")
 
 

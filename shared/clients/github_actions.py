@@ -105,6 +105,13 @@ async def read_run(name: str, run_id: int) -> RunAnswer:
     return await GITHUB.read(Call("get workflow run", "GET", _repo(name, f"/actions/runs/{run_id}")), RunAnswer)
 
 
+async def find_run_by_id(name: str, run_id: int) -> RunAnswer | None:
+    """A workflow run, or None when it or its repository is gone."""
+    call = Call("get workflow run", "GET", _repo(name, f"/actions/runs/{run_id}"), expect=(200, 404))
+    answer = await GITHUB.call(call)
+    return None if answer.status == 404 else GITHUB.shaped(call, answer, RunAnswer)  # noqa: PLR2004 - HTTP status
+
+
 async def read_failure(name: str, run_id: int) -> str:
     """Which job and step of a run failed, in a few words; empty when none did."""
 

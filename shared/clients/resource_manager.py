@@ -91,7 +91,7 @@ async def _delete(path: str, version: str, permit: Permit) -> None:
     call = Call(operation, "DELETE", path, params={"api-version": version}, expect=(200, 202, 204, 404))
     answer = await _ARM.call(call)
     for _ in range(_POLLS):
-        if answer.status != 202 or await _get(operation, path, version) is None:  # noqa: PLR2004 - HTTP status
+        if answer.status in (204, 404) or await _get(operation, path, version) is None:
             return
         await asyncio.sleep(_interval(answer))
     raise TransientIntegrationError(VendorCall(_INTEGRATION, operation, 202), f"{path} is still being deleted")

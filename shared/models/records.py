@@ -79,6 +79,8 @@ class RequestRecord(Model):
         attempt: runs of the onboarding so far; names the orchestration instance.
         round: how often it has been planned.
         instance_id: the orchestration that works on it now.
+        zones: landing zone of each environment, as it was when the request was planned.
+        undo_begun: whether something was removed already; then it can only be undone to the end.
         approvals: approvals of the current plan so far.
         approved_digest: digest of the plan that was approved; None before.
         residue: what a vendor keeps after undo.
@@ -91,13 +93,14 @@ class RequestRecord(Model):
     tenant: str
     requester: str
     requester_name: str
-    requester_groups: list[str] = []
     body: ApplicationRequest
     body_hash: str
     flow_version: int = 1
     attempt: int = 1
     round: int = 1
     instance_id: str
+    zones: dict[str, dict[str, Any]] = {}
+    undo_begun: bool = False
     created_at: str
     updated_at: str
     decide_before: str | None = None

@@ -29,6 +29,7 @@ class Run(Model):
         application: its application, the register's partition.
         branch: source, environment, deployment ...: the group that people see.
         environment: the environment, None for the application as a whole.
+        attempt: attempt of the request that the run belongs to; an activity of an older one no longer starts.
         undo: whether the run removes what the request made.
     """
 
@@ -36,6 +37,7 @@ class Run(Model):
     application: str
     branch: str = "request"
     environment: str | None = None
+    attempt: int = 1
     undo: bool = False
 
 
@@ -50,16 +52,21 @@ class OnboardInput(Model):
 
 
 class EnvironmentInput(Model):
-    """Input of ``plan_environment`` and ``provision``; ``plan`` only for the latter."""
+    """Input of ``plan_environment`` and ``provision``; ``plan`` only for the latter.
+
+    Attributes:
+        attempt: names the pipeline runs.
+        run_attempt: attempt of the request.
+    """
 
     request_id: str
     application: str
     environment: str
     attempt: int = 1
+    run_attempt: int = 1
     round: int = 1
     pace: Pace = Pace()
     plan: EnvironmentPlan | None = None
-    done: list[str] = []
 
 
 class ApproveInput(Model):
@@ -69,6 +76,7 @@ class ApproveInput(Model):
     application: str
     digest: str
     decide_before: str
+    attempt: int = 1
     pace: Pace = Pace()
 
 
@@ -113,6 +121,7 @@ class RequestSnapshot(Effect):
         environments: environments to make, in promotion order.
         planned: plans of the current round that exist already.
         outputs: Terraform outputs of the environments that are applied already.
+        applied: pipeline run of the plan that was applied, by environment.
         done: finished steps as ``branch@environment:name``.
     """
 
@@ -124,6 +133,7 @@ class RequestSnapshot(Effect):
     approved_digest: str | None = None
     planned: list[EnvironmentPlan] = []
     outputs: dict[str, dict[str, str]] = {}
+    applied: dict[str, str] = {}
     subject_prefix: str = ""
     done: list[str] = []
 
@@ -145,8 +155,13 @@ class PlanSet(Effect):
 class ParkRequest(ActivityInput):
     """Stop here, tell why, keep everything."""
 
-    attempt: int
     problem: Problem
+
+
+class AskAgain(ActivityInput):
+    """The plan of this round no longer fits."""
+
+    round: int
 
 
 class OpenInfrastructureChange(ActivityInput):
@@ -214,10 +229,16 @@ class PlanResult(Effect):
 
 
 class ReadApplyResult(ActivityInput):
-    """Fetch and verify the result of an apply."""
+    """Fetch and verify the result of an apply.
+
+    Attributes:
+        plan: the plan that was applied.
+        approved: the plan that was approved; the same, or the one that ``plan`` was made anew for.
+    """
 
     run_id: str
     plan: EnvironmentPlan
+    approved: EnvironmentPlan
     pipeline: PipelineRun
 
 
@@ -225,6 +246,7 @@ class ApplyResult(Effect):
     """What Terraform reports; ``stale`` when the saved plan no longer fits the state and nothing was changed."""
 
     outputs: dict[str, str] = {}
+    plan_run_id: str = ""
     stale: bool = False
 
 
@@ -276,17 +298,16 @@ class DeployInput(Model):
     done: list[str] = []
 
 
-class RemoveEnvironment(ActivityInput):
-    """What undo knows of an environment that was planned: enough to find and remove it."""
-
-    plan: EnvironmentPlan | None = None
-
-
 class DestroyResult(ActivityInput):
-    """Verify that an environment's infrastructure is gone."""
+    """Verify that an environment's infrastructure is gone.
+
+    Attributes:
+        plan_sha256: digest of the plan that destroys, once it is known.
+    """
 
     run_id: str
     pipeline: PipelineRun
+    plan_sha256: str = ""
 
 
 class DestroyPlan(Effect):
@@ -306,9 +327,9 @@ class UndoWork(Effect):
 
     Attributes:
         repository: whether the repository was begun.
-        namespaces, applied: environments in which a namespace or an apply was begun.
-        planned: environments with a pull request, with their plan when one was saved.
+        namespaces, applied, proposed: environments in which a namespace, an apply, a pull request was begun.
         commits: commit of the variables per environment.
+        residue: what stays in any case, for example a pushed image.
     """
 
     repository: bool = False
@@ -316,11 +337,11 @@ class UndoWork(Effect):
     applied: list[str] = []
     proposed: list[str] = []
     commits: dict[str, str] = {}
+    residue: list[MadeObject] = []
 
 
 class FinishRequest(ActivityInput):
     """Set the final state of a run."""
 
     state: str
-    attempt: int = 1
     residue: list[MadeObject] = []

@@ -121,8 +121,8 @@ async def commit(partition: str, writes: Sequence[Write]) -> None:
     """
     from azure.core.exceptions import AzureError, HttpResponseError  # noqa: PLC0415 - heavy
 
-    table = await _table()
     try:
+        table = await _table()
         await table.submit_transaction([_operation(partition, write) for write in writes])
     except HttpResponseError as error:
         code = str(getattr(error, "error_code", "") or "")
@@ -157,8 +157,8 @@ async def query(condition: str) -> AsyncIterator[Row]:
     """Rows that fulfil an OData condition, every page."""
     from azure.core.exceptions import AzureError  # noqa: PLC0415 - heavy
 
-    table = await _table()
     try:
+        table = await _table()
         async for entity in table.query_entities(condition):
             yield Row(entity["RowKey"], json.loads(entity["document"]), str(entity.metadata["etag"]))
     except AzureError as error:

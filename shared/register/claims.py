@@ -1,6 +1,7 @@
 """Claims of Idempotency-Keys: the first insert wins."""
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 from shared.models.records import ClaimRecord, ClaimState
 from shared.register._table import RowConflictError, Write, commit, document_of, query, read
@@ -31,7 +32,11 @@ async def set_state(record: ClaimRecord, state: ClaimState) -> None:
 
 async def withdraw(request_id: str) -> None:
     """Forget a claim whose request was refused, so that the key may be used again."""
-    await commit(request_id, [Write(_KEY, None)])
+    row = await read(request_id, _KEY)
+    if row is None:
+        return
+    with suppress(RowConflictError):  # somebody else withdrew it, or it is in use by now
+        await commit(request_id, [Write(_KEY, None, etag=row.etag)])
 
 
 async def unfinished() -> AsyncIterator[ClaimRecord]:

@@ -2,8 +2,11 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 
+from pydantic import ValidationError
+
 from shared.clock import utc_now
 from shared.errors import StateConflictError, TransientIntegrationError, VendorCall
+from shared.log import LOGGER
 from shared.models.records import TRANSITIONS, ApplicationRecord, DecisionRecord, RequestRecord, RequestState
 from shared.register import audit
 from shared.register._table import Row, RowConflictError, Write, commit, document_of, query, read, read_many, scan
@@ -35,13 +38,24 @@ async def in_states(states: Sequence[RequestState]) -> AsyncIterator[RequestReco
     """Requests of all applications that are in one of the states."""
     wanted = " or ".join(f"state eq '{state}'" for state in states)
     async for row in query(f"kind eq 'request' and ({wanted})"):
-        yield RequestRecord.model_validate(row.document)
+        if record := _readable(row):
+            yield record
 
 
 async def every() -> AsyncIterator[RequestRecord]:
     """Requests of all applications."""
     async for row in query("kind eq 'request'"):
-        yield RequestRecord.model_validate(row.document)
+        if record := _readable(row):
+            yield record
+
+
+def _readable(row: Row) -> RequestRecord | None:
+    """The row's request; one that cannot be read is named in the log and does not hide the others."""
+    try:
+        return RequestRecord.model_validate(row.document)
+    except ValidationError:
+        LOGGER.exception("the row %s is not readable", row.key)
+        return None
 
 
 async def decisions(application: str, request_id: str) -> list[DecisionRecord]:

@@ -17,11 +17,13 @@ class Standing:
 
     Attributes:
         state: state of the request.
+        attempt: its current attempt.
         step: the step's row, when it ran before.
         stopped: whether the kill switch is on.
     """
 
     state: RequestState | None
+    attempt: int
     step: StepRecord | None
     stopped: bool
 
@@ -39,8 +41,10 @@ async def standing(run: Run, name: str) -> Standing:
     rows = await read_many(run.application, keys)
     switch = await read(_CONTROL, _KILL_SWITCH)
     request, step = rows.get(keys[0]), rows.get(keys[1])
+    record = RequestRecord.model_validate(request.document) if request else None
     return Standing(
-        state=RequestRecord.model_validate(request.document).state if request else None,
+        state=record.state if record else None,
+        attempt=record.attempt if record else 0,
         step=StepRecord.model_validate(step.document) if step else None,
         stopped=bool(switch and switch.document.get("on")),
     )
