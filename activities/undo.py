@@ -1,14 +1,16 @@
-"""Before anything is removed, everything that still runs for the request must have ended."""
+"""Undo: wait until nothing runs any more, then say what there is to look after."""
 
 from datetime import UTC, datetime, timedelta
 
 from activities._activity import look
+from shared import plan as plans
 from shared.clients import github_actions
 from shared.clock import utc_now
 from shared.errors import TransientIntegrationError, VendorCall
-from shared.models.records import StepRecord, StepState
-from shared.models.runs import ActivityInput, Nothing, PipelineRun
-from shared.register import leases, steps
+from shared.models.plan import MadeObject
+from shared.models.records import RequestRecord, StepRecord, StepState
+from shared.models.runs import ActivityInput, InfrastructureChange, Nothing, PipelineRun, UndoWork
+from shared.register import leases, requests, steps
 
 _LONGEST_ACTIVITY = timedelta(minutes=11)  # functionTimeout of host.json and a little
 _STARTS = frozenset({"start_plan", "start_apply", "start_deployment"})
@@ -47,3 +49,39 @@ def _abandoned(step: StepRecord) -> bool:
 
 def _busy(detail: str) -> TransientIntegrationError:
     return TransientIntegrationError(VendorCall("app store", "undo"), detail)
+
+
+@look
+async def read_undo_work(data: ActivityInput) -> UndoWork:
+    """What the request has begun: the steps that ran, finished or not, because a lost answer may have had its effect.
+
+    Idempotency: reads only.
+    """
+    record = await requests.get(data.run.application, data.run.request_id)
+    begun = await steps.of_request(record.application, record.id)
+
+    def where(name: str) -> list[str]:
+        return sorted({str(step.environment) for step in begun if step.name == name and step.environment})
+
+    proposals = [step for step in begun if step.name == "open_infrastructure_change"]
+    commits = {
+        str(step.environment): InfrastructureChange.model_validate(step.outcome).commit
+        for step in proposals
+        if step.outcome
+    }
+    return UndoWork(
+        repository=any(step.name == "ensure_repository" for step in begun),
+        namespaces=where("ensure_namespace"),
+        applied=[name for name in where("start_apply") if name in commits],
+        proposed=where("open_infrastructure_change"),
+        commits=commits,
+        residue=[_image(record, name) for name in where("start_deployment")],
+    )
+
+
+def _image(record: RequestRecord, environment: str) -> MadeObject:
+    """The pushed image stays in the registry: its retention is the platform's."""
+    registry = plans.zone_of(record, environment).registry
+    return MadeObject(
+        system="azure", type="container image", name=f"{registry}/{record.application}", environment=environment
+    )

@@ -1,0 +1,122 @@
+"""The whole-estate plan: assembled from the planned environments, judged by the rules, put up for approval."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from activities._activity import look
+from activities._transition import advance, entry_of
+from shared import plan as plans
+from shared import policies
+from shared.canonical import digest as digest_of
+from shared.clients import blobs
+from shared.clients._github import owner
+from shared.clock import utc_now
+from shared.errors import (
+    PermanentIntegrationError,
+    PolicyViolationError,
+    StateConflictError,
+    VendorCall,
+)
+from shared.models.plan import EnvironmentPlan, PlanReference
+from shared.models.records import RequestRecord, RequestState
+from shared.models.runs import (
+    PlanSet,
+    SetPlan,
+)
+from shared.register import requests
+from shared.settings import AppStoreSettings, load
+
+_S = RequestState
+
+
+@look
+async def set_plan(data: SetPlan) -> PlanSet:
+    """Assemble the whole-estate plan, have it judged by the rules, and put it up for approval.
+
+    Idempotency: the plan's digest names the blob and the audit entry; a repeat changes nothing.
+
+    Raises:
+        PolicyViolationError: a rule denies the plan.
+    """
+    record = await requests.get(data.run.application, data.run.request_id)
+    if record.round != data.round:
+        raise StateConflictError(record.state, f"round {data.round} is over, this is round {record.round}")
+    change_sets = {item.environment: await _change_set(item) for item in data.environments}
+    cost = plans.estimate(record.body)
+    verdicts = {"request": await policies.evaluate_request(_question(record, cost.monthly))}
+    for environment, change_set in change_sets.items():
+        if not _changing(change_set):
+            continue
+        question = {**_question(record, cost.monthly), "environment": environment, "changeSet": change_set}
+        question["cost"] = {"monthly": cost.monthly}
+        verdicts[environment] = await policies.evaluate_plan(question)
+    _require_allowed(verdicts)
+    repository = f"{owner()}/{record.body.name}"
+    document, needs = plans.document(record, data.environments, change_sets, verdicts, repository)
+    content, digest = plans.sealed(document)
+    blob = f"{record.id}/{digest}.json"
+    await blobs.write_document(blob, content)
+    reference = PlanReference(
+        digest=digest,
+        blob=blob,
+        round=data.round,
+        pins=plans.pins(record.body.archetype),
+        summary={"monthly": cost.monthly, "currency": cost.currency, "create": len(document["changes"])},
+        environments=data.environments,
+        changes=len(document["changes"]),
+        approvals=[dict(need.document()) for need in needs],
+    )
+    return await _put_up(data, reference)
+
+
+async def _change_set(plan: EnvironmentPlan) -> dict[str, Any]:
+    """The change set as it was verified; the blob may have been written since."""
+    document: dict[str, Any] = json.loads(await blobs.read_artefact(plan.run_id, "changeset.json"))
+    if digest_of(document) != plan.changeset_digest:
+        call = VendorCall("infrastructure pipeline", "plan")
+        raise PermanentIntegrationError(call, f"the change set of {plan.run_id} is not the one that was verified")
+    return document
+
+
+def _changing(change_set: dict[str, Any]) -> bool:
+    """Whether there is anything to judge: an environment that is as it should be changes nothing."""
+    return any(item["action"] not in ("noop", "read") for item in change_set["changes"])
+
+
+def _question(record: RequestRecord, monthly: str) -> dict[str, object]:
+    return {"request": record.body.document(), "estimate": {"monthly": monthly}, "time": record.created_at}
+
+
+def _require_allowed(verdicts: dict[str, policies.Verdicts]) -> None:
+    denied = [(place, verdict) for place, item in verdicts.items() for verdict in item.deny]
+    if denied:
+        sentences = "; ".join(f"{place}: {verdict.id} {verdict.message}" for place, verdict in denied[:5])
+        raise PolicyViolationError(tuple(sorted({verdict.id for _, verdict in denied})), sentences)
+
+
+async def _put_up(data: SetPlan, reference: PlanReference) -> PlanSet:
+    now = datetime.now(UTC)
+    deadline = now + timedelta(hours=load(AppStoreSettings).approval_hours)
+    decide_before = deadline.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    detail = f"plan {reference.digest[:12]}: {reference.changes} objects"
+    record = await advance(
+        data,
+        lambda old: old.model_copy(
+            update={
+                "state": _S.AWAITING_APPROVAL,
+                "plan": reference,
+                "decide_before": decide_before,
+                "approved_digest": None,
+                "approvals": [],
+                "problem": None,
+            }
+        ),
+        entry_of(data, "planned", detail, at=utc_now(), key=f"{reference.round}:{reference.digest[:12]}"),
+        [_S.PLANNING],
+    )
+    return PlanSet(
+        digest=reference.digest,
+        decide_before=record.decide_before or decide_before,
+        detail=f"plan {reference.digest[:6]}",
+    )
