@@ -5,8 +5,17 @@ from tests.structure.product import ROOT, functions, relative
 
 LARGEST_HOST = 2_500
 LARGEST_VENDOR = 250
-LARGEST_VENDOR_OF_MANY_APIS = 600
-OF_MANY_APIS = ("arm", "github")
+# What was measured, rounded up by at most 5 %: these run something or answer many calls (docs/adr/0011). A number here
+# may only become smaller, and must when the code does.
+MEASURED = {
+    "actions": 1_190,
+    "github": 1_150,
+    "kernel": 940,
+    "azurerm": 840,
+    "arm": 820,
+    "kubernetes": 390,
+}
+SLACK = 1.10
 LARGEST_MODULE = 350
 LARGEST_FUNCTION = 60
 
@@ -23,16 +32,22 @@ def test_the_local_host_stays_small() -> None:
     assert 0 < total(sizes(), "local/host") <= LARGEST_HOST
 
 
+def _stand_ins() -> dict[str, int]:
+    return {part.split("/")[2]: lines for part, lines in sizes().items() if part.startswith("local/vendors/")}
+
+
 def test_each_stand_in_stays_small() -> None:
-    counted = sizes()
-    vendors = {part.split("/")[2]: lines for part, lines in counted.items() if part.startswith("local/vendors/")}
-    assert len(vendors) > 1
-    too_large = {
-        name: lines
-        for name, lines in vendors.items()
-        if name != "kernel" and lines > (LARGEST_VENDOR_OF_MANY_APIS if name in OF_MANY_APIS else LARGEST_VENDOR)
+    vendors = _stand_ins()
+    assert len(vendors) > len(MEASURED)
+    assert not {name: lines for name, lines in vendors.items() if lines > MEASURED.get(name, LARGEST_VENDOR)}
+
+
+def test_a_limit_follows_its_stand_in_down() -> None:
+    vendors = _stand_ins()
+    too_generous = {
+        name: vendors.get(name, 0) for name, limit in MEASURED.items() if limit > vendors.get(name, 0) * SLACK
     }
-    assert not too_large
+    assert not too_generous
 
 
 def test_modules_stay_short() -> None:
