@@ -35,7 +35,7 @@ lint: setup-dev ## ruff, mypy --strict, import rules
 	@$(PYTHON) -m ruff check --quiet .
 	@$(PYTHON) -m ruff format --quiet --check .
 	@$(PYTHON) -m mypy --no-error-summary .
-	@$(PYTHON) -c 'from importlinter.cli import lint_imports_command as run; run()' --no-cache | tail -4
+	@told=$$($(PYTHON) -c 'from importlinter.cli import lint_imports_command as run; run()' --no-cache) || { echo "$$told"; exit 1; }
 
 unit: setup-dev ## the tests that need no process
 	@exec $(PYTHON) -m pytest tests/unit tests/structure

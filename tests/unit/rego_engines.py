@@ -18,7 +18,7 @@ CONFIG = (RULES / "rego" / "config.json").read_text(encoding="utf-8")
 
 needs_opa = pytest.mark.skipif(
     importlib.util.find_spec("opa_bindings") is None,
-    reason="the real OPA is not installed: tests/opa-requirements.txt says how",
+    reason="the real OPA is not installed: it has no package for this platform (tests/opa-requirements.txt)",
 )
 ENGINES = ["regorus", pytest.param("opa", marks=needs_opa)]
 
