@@ -3,9 +3,10 @@
 SHELL := /bin/sh
 PYTHON := .venv/bin/python
 NAME ?= payments-api
+WORKERS ?= 2
 export PYTHONDONTWRITEBYTECODE ?=
 
-.PHONY: help run once test check lint unit crash-matrix drift undo test-package size lock clean setup setup-dev
+.PHONY: help run once test lint unit proofs crash-matrix drift undo test-package size lock clean setup setup-dev
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -29,7 +30,7 @@ undo: setup ## remove everything that REQUEST=<id> made
 	@exec $(PYTHON) -m local.run.undo --request '$(REQUEST)'
 
 test: lint ## the whole suite: style, types, import rules, tests
-	@exec $(PYTHON) -m pytest -m "not long" $(PYTEST_ARGS)
+	@exec $(PYTHON) -m pytest -m "not long" -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 lint: setup-dev ## ruff, mypy --strict, import rules
 	@$(PYTHON) -m ruff check --quiet .
@@ -39,6 +40,9 @@ lint: setup-dev ## ruff, mypy --strict, import rules
 
 unit: setup-dev ## the tests that need no process
 	@exec $(PYTHON) -m pytest tests/unit tests/structure
+
+proofs: setup-dev ## the long proofs that the suite runs a sample of; the longest is crash-matrix
+	@exec $(PYTHON) -m pytest -m long --ignore tests/e2e/test_crash_matrix.py $(PYTEST_ARGS)
 
 crash-matrix: setup-dev ## kill the host after each external call of the whole flow; n of n must finish
 	@exec $(PYTHON) -m pytest tests/e2e/test_crash_matrix.py -m long -s -p no:randomly --timeout 3600

@@ -11,8 +11,15 @@ from local.stack import Stack
 
 ROOT = Path(__file__).resolve().parent.parent
 WITHOUT_NETWORK = (ROOT / "tests" / "unit", ROOT / "tests" / "structure")
+# Workers take files in this order: what takes minutes starts first, so that no worker is left alone with it.
+LONGEST_FIRST = ("e2e", "vendors", "infra", "integration", "host", "archetypes", "structure", "unit")
 
 type StackFactory = Callable[..., Stack]
+
+
+@pytest.hookimpl(trylast=True)  # after pytest-randomly, whose order stays inside a folder
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: LONGEST_FIRST.index(item.path.relative_to(ROOT / "tests").parts[0]))
 
 
 @pytest.fixture(autouse=True)
