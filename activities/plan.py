@@ -9,6 +9,7 @@ from activities._transition import advance, entry_of
 from shared import plan as plans
 from shared import policies
 from shared.canonical import digest as digest_of
+from shared.change_set import deviations
 from shared.clients import blobs
 from shared.clients._github import owner
 from shared.clock import utc_now
@@ -20,10 +21,7 @@ from shared.errors import (
 )
 from shared.models.plan import EnvironmentPlan, PlanReference
 from shared.models.records import RequestRecord, RequestState
-from shared.models.runs import (
-    PlanSet,
-    SetPlan,
-)
+from shared.models.runs import ComparePlans, Comparison, PlanSet, SetPlan
 from shared.register import requests
 from shared.settings import AppStoreSettings, load
 
@@ -68,6 +66,16 @@ async def set_plan(data: SetPlan) -> PlanSet:
         approvals=[dict(need.document()) for need in needs],
     )
     return await _put_up(data, reference)
+
+
+@look
+async def compare_plans(data: ComparePlans) -> Comparison:
+    """Compare a plan that was made again with the approved one.
+
+    Idempotency: reads only.
+    """
+    found = deviations(await _change_set(data.approved), await _change_set(data.again))
+    return Comparison(deviations=found[:20])
 
 
 async def _change_set(plan: EnvironmentPlan) -> dict[str, Any]:

@@ -60,6 +60,23 @@ def value_of(document: dict[str, Any]) -> dict[str, Any]:
     return outcome.value or {}
 
 
+def require_all(documents: list[dict[str, Any]]) -> None:
+    """Demand that every branch is done; if several are not, all of them are named.
+
+    Raises:
+        StepFailedError: with the one problem, or with one that tells of all.
+    """
+    failed = [outcome for outcome in map(Outcome.model_validate, documents) if not outcome.ok]
+    if not failed:
+        return
+    problems = [outcome.problem for outcome in failed if outcome.problem]
+    if len(failed) == 1 or len(problems) < 2:  # noqa: PLR2004 - several
+        raise StepFailedError(failed[0])
+    detail = " | ".join(f"{problem.step}: {problem.detail}" for problem in problems)
+    problem = problems[0].model_copy(update={"title": "Several branches failed", "detail": detail})
+    raise StepFailedError(Outcome.failed(problem))
+
+
 def follow(context: df.DurableOrchestrationContext, run: Run, started: PipelineRun, pace: Pace) -> Steps[PipelineRun]:
     """Follow a pipeline run to its end, looking less and less often.
 

@@ -5,7 +5,7 @@ from typing import Any
 import azure.durable_functions as df
 
 from orchestrators._blueprint import orchestrator
-from orchestrators._steps import StepFailedError, Steps, call, child, value_of
+from orchestrators._steps import StepFailedError, Steps, call, child, require_all, value_of
 from orchestrators.approve import WAITING
 from orchestrators.provision import PLAN_CHANGED
 from shared.instance_ids import child_instance
@@ -155,6 +155,7 @@ def _make(context: df.DurableOrchestrationContext, data: OnboardInput, snapshot:
             child(context, "provision", payload, child_instance(parent, f"environment-{name}", snapshot.round))
         )
     source, *environments = yield from _all(context, tasks)
+    require_all([source, *environments])
     outputs = dict(snapshot.outputs)
     for name, document in zip(missing, environments, strict=True):
         outputs[name] = ApplyResult.model_validate(value_of(document)).outputs
@@ -174,8 +175,7 @@ def _make(context: df.DurableOrchestrationContext, data: OnboardInput, snapshot:
         )
         instance = child_instance(parent, f"deploy-{name}", snapshot.round)
         deployments.append(child(context, "deploy", deployment, instance))
-    for document in (yield from _all(context, deployments)):
-        value_of(document)
+    require_all((yield from _all(context, deployments)))
 
 
 def _provisioned(snapshot: RequestSnapshot, plan: EnvironmentPlan) -> bool:

@@ -10,6 +10,8 @@ from shared.models.problem import Problem
 from shared.models.runs import (
     ActivityInput,
     ApplyResult,
+    ComparePlans,
+    Comparison,
     EnvironmentInput,
     IacRun,
     MergeInfrastructureChange,
@@ -41,9 +43,11 @@ def provision(context: df.DurableOrchestrationContext, data: EnvironmentInput) -
     applied = yield from _apply(context, run, plan, plan, data)
     if applied.stale:
         again = yield from _plan_again(context, data)
-        # Nothing left to change: an earlier apply got through and only its answer was lost.
-        if again.changes and again.changeset_digest != plan.changeset_digest:
-            detail = f"the estate of {data.environment} changed since the approval; the new plan asks again"
+        comparing = ComparePlans(run=run, approved=plan, again=again)
+        compared = Comparison.model_validate((yield from call(context, "compare_plans", comparing, data.pace)))
+        # What is left of an apply that broke off, or nothing at all, was approved already.
+        if compared.deviations:
+            detail = f"{data.environment} changed since the approval: {'; '.join(compared.deviations[:3])}"
             raise StepFailedError(Outcome.failed(Problem(code=PLAN_CHANGED, title="The plan changed", detail=detail)))
         applied = yield from _apply(context, run, again, plan, data)
     yield from call(context, "ensure_namespace", ActivityInput(run=run), data.pace)

@@ -63,9 +63,3 @@ def require(caller: Caller, decision: Decision, record: RequestRecord) -> None:
     reason = why_not(caller, decision, record)
     if reason:
         raise RequestRejectedError("forbidden", f"{reason[0].upper()}{reason[1:]}.", status=403)
-
-
-def require_role(caller: Caller, *roles: str) -> None:
-    """Demand one of these app roles. Raises RequestRejectedError 403."""
-    if not caller.roles & set(roles):
-        raise RequestRejectedError("forbidden", f"This needs the role {' or '.join(roles)}.", status=403)

@@ -1,7 +1,6 @@
 """Every id that is derived, never drawn: the same question gives the same id, on every replay and every retry."""
 
 import hashlib
-import uuid
 
 
 def request_id(tenant: str, caller: str, idempotency_key: str) -> str:
@@ -28,8 +27,3 @@ def child_instance(parent: str, branch: str, attempt: int = 1) -> str:
 def iac_run(request: str, environment: str, action: str, attempt: str) -> str:
     """Run of the infrastructure pipeline: the name of its folder of artefacts, too."""
     return f"{request}-{environment}-{action}-{attempt}"
-
-
-def role_assignment(scope: str, role: str, principal: str) -> str:
-    """Name of a role assignment: a GUID chosen by us makes the PUT idempotent."""
-    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"{scope.lower()}|{role.lower()}|{principal.lower()}"))

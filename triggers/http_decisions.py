@@ -32,9 +32,7 @@ class _Body(Model):
 class Approval(_Body):
     """Body of ``approve``."""
 
-    plan_digest: str = Field(
-        min_length=6, max_length=64, description="Digest of the plan that was shown, all 64 digits."
-    )
+    plan_digest: str = Field(pattern=r"^[0-9a-f]{64}$", description="Digest of the plan that was shown, all 64 digits.")
     reason: PlainText | None = Field(default=None, max_length=500, description="Why, for the audit.")
 
 

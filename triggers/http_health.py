@@ -2,17 +2,13 @@
 
 from typing import Any
 
-from shared.clients._github import GitHubSettings
 from shared.clients._http import health
-from shared.clients.blobs import TerraformSettings
-from shared.clients.entra import EntraSettings
+from shared.configuration import settings_classes
 from shared.errors import ConfigurationError
 from shared.models import Model
 from shared.rule_set import rules_revision
-from shared.settings import AppStoreSettings, Settings, load
+from shared.settings import load
 from triggers._http import Answer, Call, endpoint
-
-_SETTINGS: tuple[type[Settings], ...] = (AppStoreSettings, GitHubSettings, EntraSettings, TerraformSettings)
 
 
 class HealthView(Model):
@@ -40,7 +36,7 @@ async def get_live(call: Call) -> Answer:
 async def get_health(_call: Call) -> Answer:
     """Check every setting and report how each vendor has been doing since this worker started."""
     problems = []
-    for settings in _SETTINGS:
+    for settings in settings_classes():
         try:
             load(settings)
         except ConfigurationError as error:

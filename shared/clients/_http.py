@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from shared.clients._retry_after import retry_after
 from shared.clock import utc_now
+from shared.credential import access_token
 from shared.errors import (
     ConflictError,
     IntegrationError,
@@ -87,6 +88,11 @@ def _client() -> httpx.AsyncClient:
 def health() -> dict[str, Health]:
     """How each vendor has been doing since this worker started."""
     return {}
+
+
+async def azure_headers(scope: str) -> dict[str, str]:
+    """Authorisation of a call by the app's own identity."""
+    return {"Authorization": f"Bearer {await access_token(scope)}"}
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """The application itself, as its users reach it."""
 
 from shared.clients._http import Call, Vendor
+from shared.errors import PermanentIntegrationError, TransientIntegrationError
 from shared.models import Model
 
 
@@ -23,4 +24,7 @@ async def read_health(host: str) -> Health:
         TransientIntegrationError: no answer, or not the answer of one of our applications.
     """
     vendor = Vendor("application", f"https://{host}", _anonymous)
-    return await vendor.read(Call("read health", "GET", "/health"), Health)
+    try:
+        return await vendor.read(Call("read health", "GET", "/health"), Health)
+    except PermanentIntegrationError as error:  # 404 is the ingress controller's answer before it knows the host
+        raise TransientIntegrationError(error.call, error.detail) from error

@@ -1,6 +1,7 @@
 """Azure Blob Storage: plan documents of the app, artefacts of the infrastructure pipeline."""
 
 from contextlib import suppress
+from typing import Any
 
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
@@ -31,9 +32,7 @@ async def write_document(name: str, content: bytes) -> None:
 
     account = load(AppStoreSettings).storage_account
     try:
-        async with ContainerClient(
-            _url(account), _DOCUMENTS, credential=credential(), user_agent=USER_AGENT
-        ) as container:
+        async with ContainerClient(_url(account), _DOCUMENTS, **_options()) as container:
             with suppress(ResourceExistsError):
                 await container.create_container()
             await container.upload_blob(name, content, overwrite=True)
@@ -57,7 +56,7 @@ async def _read(account: str, container: str, name: str) -> bytes:
     from azure.storage.blob.aio import BlobClient  # noqa: PLC0415 - heavy
 
     try:
-        async with BlobClient(_url(account), container, name, credential=credential(), user_agent=USER_AGENT) as blob:
+        async with BlobClient(_url(account), container, name, **_options()) as blob:
             stream = await blob.download_blob()
             return bytes(await stream.readall())
     except ResourceNotFoundError as error:
@@ -66,6 +65,12 @@ async def _read(account: str, container: str, name: str) -> bytes:
         ) from error
     except AzureError as error:
         raise _transient("get blob", error) from error
+
+
+def _options() -> dict[str, Any]:
+    """Two more tries after 1 and 3 seconds; the SDK's own habit is to wait for 15, 18 and 24."""
+    waits = {"retry_total": 2, "initial_backoff": 1, "increment_base": 2}
+    return {"credential": credential(), "user_agent": USER_AGENT, **waits}
 
 
 def _url(account: str) -> str:

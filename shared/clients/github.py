@@ -169,7 +169,11 @@ async def read_file(name: str, path: str, branch: str) -> str | None:
 
 
 async def create_tree(name: str, files: list[File], base: str | None = None, removed: tuple[str, ...] = ()) -> str:
-    """A tree of files, on top of ``base`` when given. Content-addressed: the same files give the same id."""
+    """A tree of files, on top of ``base`` when given. Content-addressed: the same files give the same id.
+
+    Raises:
+        TransientIntegrationError: among others, the repository was made a moment ago and is still empty (409).
+    """
     items: list[dict[str, Any]] = [
         {"path": file.path, "mode": "100755" if file.executable else "100644", "type": "blob", "content": file.content}
         for file in files
@@ -178,7 +182,13 @@ async def create_tree(name: str, files: list[File], base: str | None = None, rem
     body: dict[str, Any] = {"tree": items}
     if base:
         body["base_tree"] = base
-    return (await GITHUB.read(Call("create tree", "POST", _repo(name, "/git/trees"), body, expect=(201,)), _Sha)).sha
+    call = Call("create tree", "POST", _repo(name, "/git/trees"), body, expect=(201,))
+    try:
+        return (await GITHUB.read(call, _Sha)).sha
+    except ConflictError as error:
+        if error.call.status_code == 409:  # noqa: PLR2004 - HTTP status
+            raise TransientIntegrationError(error.call, error.detail) from error
+        raise
 
 
 async def create_commit(name: str, *, message: str, tree: str, parents: list[str], at: str) -> str:

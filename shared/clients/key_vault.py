@@ -1,8 +1,18 @@
 """Azure Key Vault, data plane."""
 
-from shared.credential import credential
-from shared.errors import NotFoundError, TransientIntegrationError, VendorCall
-from shared.settings import USER_AGENT
+from shared.clients._http import Call, Vendor, azure_headers
+from shared.models import Model
+
+_VERSION = "2026-04-01"
+
+
+class _Secret(Model):
+    id: str
+    value: str
+
+
+async def _authorise() -> dict[str, str]:
+    return await azure_headers("https://vault.azure.net/.default")
 
 
 async def read_secret(vault_url: str, name: str) -> str:
@@ -11,18 +21,9 @@ async def read_secret(vault_url: str, name: str) -> str:
     Documentation: https://learn.microsoft.com/rest/api/keyvault/secrets/get-secret
 
     Raises:
+        NotAuthorizedError: our identity may not read it.
         NotFoundError: there is no such secret.
-        TransientIntegrationError: the vault does not answer.
+        TransientIntegrationError: the vault does not answer, or not with a secret.
     """
-    from azure.core.exceptions import AzureError, ResourceNotFoundError  # noqa: PLC0415 - heavy
-    from azure.keyvault.secrets.aio import SecretClient  # noqa: PLC0415 - heavy
-
-    try:
-        async with SecretClient(vault_url, credential(), user_agent=USER_AGENT) as client:
-            secret = await client.get_secret(name)
-    except ResourceNotFoundError as error:
-        raise NotFoundError(VendorCall("key vault", "get secret", 404), f"{name} is not in {vault_url}") from error
-    except AzureError as error:
-        status = getattr(error, "status_code", None)
-        raise TransientIntegrationError(VendorCall("key vault", "get secret", status), type(error).__name__) from error
-    return str(secret.value)
+    call = Call("get secret", "GET", f"/secrets/{name}/", params={"api-version": _VERSION})
+    return (await Vendor("key vault", vault_url.rstrip("/"), _authorise).read(call, _Secret)).value

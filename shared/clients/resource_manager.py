@@ -7,12 +7,11 @@ https://learn.microsoft.com/rest/api/managedidentity/federated-identity-credenti
 import asyncio
 from typing import Any
 
-from shared.clients._http import Answer, Call, Vendor
-from shared.credential import access_token
+from shared.clients._http import Answer, Call, Vendor, azure_headers
 from shared.errors import PermanentIntegrationError, TransientIntegrationError, VendorCall
 from shared.guard import Permit
 
-_AKS = "2025-09-01"
+_AKS = "2026-08-01"
 _IDENTITY = "2024-11-30"
 _GROUPS = "2025-04-01"
 _POLLS = 60
@@ -20,7 +19,7 @@ _INTEGRATION = "azure resource manager"
 
 
 async def _authorise() -> dict[str, str]:
-    return {"Authorization": f"Bearer {await access_token('https://management.azure.com/.default')}"}
+    return await azure_headers("https://management.azure.com/.default")
 
 
 _ARM = Vendor(_INTEGRATION, "https://management.azure.com", _authorise)
@@ -66,7 +65,7 @@ async def read_resource_group(subscription: str, name: str) -> dict[str, Any] | 
 async def list_deleted_vaults(subscription: str) -> list[str]:
     """Names of soft-deleted Key Vaults: Azure keeps them for their retention."""
     path = f"/subscriptions/{subscription}/providers/Microsoft.KeyVault/deletedVaults"
-    call = Call("list deleted vaults", "GET", path, params={"api-version": "2024-11-01"})
+    call = Call("list deleted vaults", "GET", path, params={"api-version": "2026-05-15"})
     answer = await _ARM.read(call, dict[str, Any])
     return [str(item.get("name")) for item in answer.get("value", [])]
 
@@ -83,13 +82,18 @@ async def _get(operation: str, path: str, version: str) -> dict[str, Any] | None
 
 async def _put(operation: str, path: str, version: str, body: dict[str, Any]) -> None:
     call = Call(operation, "PUT", path, body, params={"api-version": version}, expect=(200, 201, 202))
-    await _finish(operation, path, version, await _ARM.call(call))
+    answer = await _ARM.call(call)
+    if answer.status != 202:  # noqa: PLR2004 - HTTP status
+        _require_id(operation, path, _ARM.shaped(call, answer, dict[str, Any]))
+    await _finish(operation, path, version, answer)
 
 
 async def _delete(path: str, version: str, permit: Permit) -> None:
     operation = f"delete {permit.action.kind}"
     call = Call(operation, "DELETE", path, params={"api-version": version}, expect=(200, 202, 204, 404))
     answer = await _ARM.call(call)
+    if answer.body and answer.status in (200, 202):  # usually empty, at most what is deleted
+        _require_id(operation, path, _ARM.shaped(call, answer, dict[str, Any]))
     for _ in range(_POLLS):
         if answer.status in (204, 404) or await _get(operation, path, version) is None:
             return

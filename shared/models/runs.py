@@ -250,6 +250,19 @@ class ApplyResult(Effect):
     stale: bool = False
 
 
+class ComparePlans(ActivityInput):
+    """Is the plan that was made again part of the approved one?"""
+
+    approved: EnvironmentPlan
+    again: EnvironmentPlan
+
+
+class Comparison(Effect):
+    """What the new plan does beyond the approved one; empty when nothing."""
+
+    deviations: list[str] = []
+
+
 class MergeInfrastructureChange(ActivityInput):
     """Merge the pull request at exactly the approved commit."""
 

@@ -48,11 +48,6 @@ def test_request_ids_belong_to_tenant_caller_and_key() -> None:
     assert len(others) == 4
 
 
-def test_role_assignment_names_ignore_case_as_azure_does() -> None:
-    upper = instance_ids.role_assignment("/subscriptions/A", "Reader", "P")
-    assert upper == instance_ids.role_assignment("/SUBSCRIPTIONS/a", "reader", "p")
-
-
 def test_children_and_runs_are_told_apart() -> None:
     parent = instance_ids.onboard_instance("req-1", 2)
     assert instance_ids.child_instance(parent, "source", 1) == "req-1:onboard:2:source:1"
