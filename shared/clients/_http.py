@@ -202,7 +202,7 @@ def error_of(integration: str, call: Call, response: httpx.Response) -> Integrat
     if status in (409, 412, 422):
         return ConflictError(place, detail)
     if status < httpx.codes.BAD_REQUEST:
-        return TransientIntegrationError(place, f"unexpected answer: {detail}")
+        return TransientIntegrationError(place, f"unexpected answer: {detail}", wait)
     return PermanentIntegrationError(place, detail)
 
 

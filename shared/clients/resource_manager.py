@@ -10,6 +10,7 @@ from typing import Any
 from shared.clients._http import Answer, Call, Vendor, azure_headers
 from shared.errors import PermanentIntegrationError, TransientIntegrationError, VendorCall
 from shared.guard import Permit
+from shared.models import Model
 
 _AKS = "2026-08-01"
 _IDENTITY = "2024-11-30"
@@ -66,8 +67,14 @@ async def list_deleted_vaults(subscription: str) -> list[str]:
     """Names of soft-deleted Key Vaults: Azure keeps them for their retention."""
     path = f"/subscriptions/{subscription}/providers/Microsoft.KeyVault/deletedVaults"
     call = Call("list deleted vaults", "GET", path, params={"api-version": "2026-05-15"})
-    answer = await _ARM.read(call, dict[str, Any])
-    return [str(item.get("name")) for item in answer.get("value", [])]
+
+    class Vault(Model):
+        name: str
+
+    class Listing(Model):
+        value: list[Vault]
+
+    return [vault.name for vault in (await _ARM.read(call, Listing)).value]
 
 
 async def _get(operation: str, path: str, version: str) -> dict[str, Any] | None:
@@ -92,7 +99,7 @@ async def _delete(path: str, version: str, permit: Permit) -> None:
     operation = f"delete {permit.action.kind}"
     call = Call(operation, "DELETE", path, params={"api-version": version}, expect=(200, 202, 204, 404))
     answer = await _ARM.call(call)
-    if answer.body and answer.status in (200, 202):  # usually empty, at most what is deleted
+    if answer.body is not None and answer.status in (200, 202):  # usually empty, at most what is deleted
         _require_id(operation, path, _ARM.shaped(call, answer, dict[str, Any]))
     for _ in range(_POLLS):
         if answer.status in (204, 404) or await _get(operation, path, version) is None:
