@@ -90,7 +90,7 @@ fi
 say "packages of $lock ($(grep -c '^[a-z0-9].*==' "$lock"))"
 rm -f "$stamp" "$opa_stamp"
 {
-    .venv/bin/uv pip sync --python "$python" --require-hashes --link-mode "${UV_LINK_MODE:-copy}" "$lock" 2>&1 && cp "$lock" "$stamp"
+    .venv/bin/uv pip sync --system-certs --python "$python" --require-hashes --link-mode "${UV_LINK_MODE:-copy}" "$lock" 2>&1 && cp "$lock" "$stamp"
 } | sed -n '/^ [+~-] /d; s/^[[:space:]]*/setup     /p' >&2
 if ! [ -e "$stamp" ]; then
     echo "The packages of $lock could not be installed: check that PyPI is reachable, then run make again." >&2
