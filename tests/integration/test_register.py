@@ -4,6 +4,7 @@ import asyncio
 import json
 import random
 from collections import Counter
+from collections.abc import Awaitable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -23,7 +24,7 @@ from shared.models.records import (
     RequestState,
     StepState,
 )
-from shared.models.runs import ActivityInput
+from shared.models.runs import ActivityInput, Deployment
 from shared.outcome import OutcomeStatus
 from shared.register import audit, claims, leases, requests, steps
 from shared.register._table import Write, commit, scan
@@ -125,13 +126,19 @@ async def _everything_at_once(world: World, record: RequestRecord) -> None:
         claimed_at=utc_now(),
     )  # fmt: skip
     await claims.claim(claim)
-    rivals = [
+    rivals: list[Awaitable[object]] = [
         approve_request(_call(APPROVER, record, {"planDigest": SHOWN})),
         cancel_request(_call(OPERATOR, record, {})),
         world.run("expire_request", ActivityInput(run=run_of(record, "request"))),
     ]
-    random.shuffle(rivals)
-    outcomes = await asyncio.gather(*rivals, return_exceptions=True)
+
+    async def begin(rival: Awaitable[object]) -> object:
+        """The two decisions read the register before they write, the expiry does not: everybody may be early or late."""
+        for _ in range(random.randrange(5)):  # noqa: S311 - no secret
+            await requests.application(record.application)
+        return await rival
+
+    outcomes = await asyncio.gather(*map(begin, rivals), return_exceptions=True)
     unexpected = [o for o in outcomes if isinstance(o, BaseException) and not isinstance(o, AppStoreError)]
     assert not unexpected
 
@@ -164,7 +171,7 @@ async def test_approve_cancel_and_expire_at_the_same_instant_have_one_winner(wor
         assert (now.approved_digest == SHOWN) is ("approve" in told)
         winners["+".join(told)] += 1
     assert winners.total() == ROUNDS
-    assert len(winners) > 1, winners
+    assert {"approve", "cancel", "expire"} <= {name.split("+")[0] for name in winners}, winners
 
 
 async def test_the_same_entry_twice_is_one_transition(world: World) -> None:
@@ -232,8 +239,6 @@ async def test_a_done_step_answers_from_the_register_and_another_input_runs_agai
     (step,) = await steps.of_request(record.application, record.id)
     assert (step.state, step.attempts, len(step.made)) == (StepState.DONE, 1, 1)
     fields = {"outputs": {"identity_client_id": "one", "key_vault_uri": "https://kv.vault.azure.net"}}
-    from shared.models.runs import Deployment
-
     first = Deployment(run=run_of(record, "deployment", "dev"), **fields)
     await world.value("ensure_environment", first)
     fields["outputs"]["identity_client_id"] = "two"

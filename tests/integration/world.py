@@ -23,8 +23,9 @@ from shared.models.runs import ActivityInput, Run
 from shared.outcome import Outcome
 from shared.register import _table, steps
 from shared.settings import USER_AGENT
+from shared.teams import find
 from tests.e2e.driver import body
-from triggers._intake import take_in
+from triggers._intake import judge, take_in
 
 ARM = "https://management.azure.com"
 SUBSCRIPTION = "20000000-0000-0000-0000-000000000001"
@@ -52,7 +53,8 @@ class DurableClient:
 
 def caller(name: str, *roles: str, teams: tuple[str, ...] = ()) -> Caller:
     """A person with app roles."""
-    return Caller(name, TENANT, name, frozenset(roles), frozenset(teams), (), is_service=False)
+    groups = tuple(find(team).entra_group_id for team in teams)
+    return Caller(name, TENANT, name, frozenset(roles), frozenset(teams), groups, is_service=False)
 
 
 REQUESTER = caller("requester", "Requester", teams=("payments",))
@@ -108,7 +110,7 @@ class World:
         name = str(changes.pop("name", f"it{number}-api"))
         wanted = ApplicationRequest.model_validate(body(name, **changes))
         client: Any = DurableClient()
-        return await take_in(client, REQUESTER, f"key-{number}", wanted)
+        return await take_in(client, REQUESTER, f"key-{number}", await judge(wanted, REQUESTER))
 
     async def run(self, name: str, payload: ActivityInput) -> Outcome:
         """Call an activity as the host does."""
