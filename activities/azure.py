@@ -65,6 +65,27 @@ async def ensure_federated_credential(data: Deployment) -> Nothing:
 
 
 @activity
+async def ensure_workload_credential(data: Deployment) -> Nothing:
+    """Let the application's pods act as the environment's identity: its service account, in its namespace.
+
+    Idempotency: PUT by name below the environment's own identity.
+    """
+    record = await requests.get(data.run.application, data.run.request_id)
+    environment = str(data.run.environment)
+    zone = plans.zone_of(record, environment)
+    namespace = environment_names(record.application, environment, record.id).namespace
+    subject = f"system:serviceaccount:{namespace}:{record.application}"
+    issuer = await resource_manager.read_token_issuer(zone.cluster_id)
+    await resource_manager.put_federated_credential(
+        data.outputs["identity_id"], f"aks-{environment}", issuer=issuer, subject=subject
+    )
+    made = [
+        MadeObject(system="azure", type=_CREDENTIAL, name=f"{namespace}:{record.application}", environment=environment)
+    ]
+    return Nothing(detail=subject, made=made)
+
+
+@activity
 async def remove_namespace(data: ActivityInput) -> Removed:
     """Remove the namespace with everything in it, if this request made it.
 

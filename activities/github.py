@@ -175,7 +175,8 @@ async def start_deployment(data: Deployment) -> PipelineRun:
     Idempotency: the run's name carries the operation; an existing run of that name is returned.
     """
     name, environment = data.run.application, str(data.run.environment)
-    found = await github_actions.find_run(name, WORKFLOW, f"deploy {data.operation} to {environment}")
+    title, since = f"deploy {data.operation} to {environment}", (await _record(data)).created_at
+    found = await github_actions.find_run(name, WORKFLOW, title, since)
     if found is None:
         inputs = {"environment": environment, "request_id": data.operation}
         run_id = await github_actions.dispatch(name, WORKFLOW, inputs)

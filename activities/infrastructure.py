@@ -168,9 +168,9 @@ async def start_destroy(data: IacRun) -> PipelineRun:
 
 async def _start(data: IacRun) -> PipelineRun:
     name, application, environment = infrastructure(), data.run.application, str(data.run.environment)
-    found = await github_actions.find_run(name, WORKFLOW, f"iac {data.run_id}")
+    record = await requests.get(application, data.run.request_id)
+    found = await github_actions.find_run(name, WORKFLOW, f"iac {data.run_id}", record.created_at)
     if found is None:
-        record = await requests.get(application, data.run.request_id)
         inputs = {
             "run_id": data.run_id,
             "action": data.action,

@@ -6,10 +6,9 @@ from activities._activity import look
 from shared import plan as plans
 from shared.clients import github_actions
 from shared.clock import utc_now
-from shared.errors import TransientIntegrationError, VendorCall
 from shared.models.plan import MadeObject
 from shared.models.records import RequestRecord, StepRecord, StepState
-from shared.models.runs import ActivityInput, InfrastructureChange, Nothing, PipelineRun, UndoWork
+from shared.models.runs import ActivityInput, InfrastructureChange, PipelineRun, Settled, UndoWork
 from shared.register import leases, requests, steps
 
 _LONGEST_ACTIVITY = timedelta(minutes=11)  # functionTimeout of host.json and a little
@@ -17,38 +16,31 @@ _STARTS = frozenset({"start_plan", "start_apply", "start_deployment"})
 
 
 @look
-async def settle_run(data: ActivityInput) -> Nothing:
-    """Wait until no step and no pipeline of the request is under way; steps that have not begun are fenced already.
+async def settle_run(data: ActivityInput) -> Settled:
+    """Tell what is still under way for the request; steps that have not begun are fenced by the attempt already.
 
     Idempotency: reads, and takes the application's lease, which is ours to take again.
-
-    Raises:
-        TransientIntegrationError: something is still under way; the durable retry looks again.
     """
     run = data.run
     holder = await leases.acquire(run.application, run.request_id, utc_now())
     if holder != run.request_id:
-        raise _busy(f"{run.application} is being changed by {holder}")
+        return Settled(busy=f"{run.application} is being changed by {holder}")
     begun = await steps.of_request(run.application, run.request_id)
     for step in begun:
         if step.state in (StepState.RUNNING, StepState.RETRYING) and not _abandoned(step):
-            raise _busy(f"{step.name} is still under way")
+            return Settled(busy=f"{step.name} is still under way")
     for step in begun:
         if step.name in _STARTS and step.outcome:
             started = PipelineRun.model_validate(step.outcome)
             current = await github_actions.find_run_by_id(started.repository, started.run_id)
             if current and current.status != "completed":
-                raise _busy(f"the pipeline run {current.html_url} has not ended")
-    return Nothing()
+                return Settled(busy=f"the pipeline run {current.html_url} has not ended")
+    return Settled()
 
 
 def _abandoned(step: StepRecord) -> bool:
     """A step that a dying process left: no activity runs this long."""
     return datetime.fromisoformat(step.started_at) < datetime.now(UTC) - _LONGEST_ACTIVITY
-
-
-def _busy(detail: str) -> TransientIntegrationError:
-    return TransientIntegrationError(VendorCall("app store", "undo"), detail)
 
 
 @look

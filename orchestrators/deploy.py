@@ -20,6 +20,7 @@ def deploy(context: df.DurableOrchestrationContext, data: DeployInput) -> Steps[
     )
     payload = Deployment(run=run, outputs=data.outputs, subject_prefix=data.subject_prefix)
     yield from call(context, "ensure_federated_credential", payload, data.pace)
+    yield from call(context, "ensure_workload_credential", payload, data.pace)
     yield from call(context, "ensure_environment", payload, data.pace)
     if not data.first:
         return Outcome.done()

@@ -1,5 +1,6 @@
 """Remove everything that a request made, in the reverse order of making, and nothing else."""
 
+from datetime import timedelta
 from typing import Any
 
 import azure.durable_functions as df
@@ -19,6 +20,7 @@ from shared.models.runs import (
     PipelineRun,
     Removed,
     Run,
+    Settled,
     UndoInput,
     UndoWork,
 )
@@ -48,7 +50,7 @@ def _parked(run: Run, outcome: Outcome) -> ParkRequest:
 
 
 def _remove_all(context: df.DurableOrchestrationContext, run: Run, data: UndoInput) -> Steps[list[MadeObject]]:
-    yield from call(context, "settle_run", ActivityInput(run=run), data.pace)
+    yield from _settled(context, run, data)
     work = UndoWork.model_validate((yield from call(context, "read_undo_work", ActivityInput(run=run), data.pace)))
     residue = list(work.residue)
     for environment in work.namespaces:
@@ -62,6 +64,23 @@ def _remove_all(context: df.DurableOrchestrationContext, run: Run, data: UndoInp
     if work.repository:
         yield from _remove(context, "remove_repository", ActivityInput(run=run), data, residue)
     return residue
+
+
+def _settled(context: df.DurableOrchestrationContext, run: Run, data: UndoInput) -> Steps[None]:
+    """Wait until nothing of the request is under way any more.
+
+    Raises:
+        StepFailedError: something does not end; the sentence names it.
+    """
+    deadline = context.current_utc_datetime + timedelta(minutes=data.pace.run_minutes)
+    while True:
+        settled = Settled.model_validate((yield from call(context, "settle_run", ActivityInput(run=run), data.pace)))
+        if settled.busy is None:
+            return
+        if context.current_utc_datetime >= deadline:
+            problem = Problem(code="still-running", title="Something is still under way", detail=settled.busy)
+            raise StepFailedError(Outcome.failed(problem))
+        yield context.create_timer(context.current_utc_datetime + timedelta(seconds=2 * data.pace.poll_seconds))
 
 
 def _remove(

@@ -13,7 +13,7 @@ from shared.log import LOGGER
 from shared.models.problem import Problem
 from shared.models.records import RUNNING_STATES, ClaimRecord, ClaimState, RequestRecord, RequestState
 from shared.models.runs import UndoInput
-from shared.register import claims, requests
+from shared.register import claims, leases, requests
 from shared.register.audit import Entry
 from triggers._intake import pace, start, start_once
 from triggers._wake import wake
@@ -65,6 +65,8 @@ async def _look_after(client: Any, record: RequestRecord) -> None:
         await _start(client, record)
     elif state in _ENDED:
         await _park(record, f"The orchestration ended as {state}.")
+    else:
+        await leases.acquire(record.application, record.id, utc_now())
 
 
 async def _start(client: Any, record: RequestRecord) -> None:

@@ -12,7 +12,7 @@ from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from shared.clients._http import Call, Vendor
-from shared.errors import RequestRejectedError
+from shared.errors import IntegrationError, RequestRejectedError
 from shared.models import Model
 from shared.per_loop import per_loop
 from shared.settings import Settings, load
@@ -59,9 +59,16 @@ async def _signing_key(kid: str) -> dict[str, Any] | None:
         if not cache.fetched or age > _KEEP_KEYS or (kid not in cache.keys and age > _REFETCH):
             vendor = Vendor("entra id", "https://login.microsoftonline.com", _anonymous)
             call = Call("get signing keys", "GET", f"/{load(EntraSettings).tenant_id}/discovery/v2.0/keys")
-            answer = await vendor.read(call, _Keys)
-            cache.keys = {str(key.get("kid")): key for key in answer.keys}
             cache.fetched = time.monotonic()
+            try:
+                answer = await vendor.read(call, _Keys)
+            except IntegrationError:
+                # Keys change rarely: those we have stay good while Entra ID is away.
+                if not cache.keys:
+                    cache.fetched = 0.0
+                    raise
+            else:
+                cache.keys = {str(key.get("kid")): key for key in answer.keys}
     return cache.keys.get(kid)
 
 

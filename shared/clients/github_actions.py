@@ -3,11 +3,14 @@
 Documentation: https://docs.github.com/rest/actions and https://docs.github.com/rest/deployments/environments
 """
 
+import itertools
 from typing import Any
 
 from shared.clients._github import GITHUB, owner
 from shared.clients._http import Call
 from shared.models import Model
+
+_PAGE = 100
 
 
 class RunAnswer(Model):
@@ -75,17 +78,21 @@ async def set_variables(name: str, environment: str, variables: dict[str, str]) 
             await GITHUB.call(change)
 
 
-async def find_run(name: str, workflow: str, title: str) -> RunAnswer | None:
-    """The run of a workflow whose ``run-name`` is ``title``, among the newest 100."""
+async def find_run(name: str, workflow: str, title: str, since: str) -> RunAnswer | None:
+    """The run of a workflow whose ``run-name`` is ``title``, started on the day of ``since`` (ISO time) or later."""
     path = _repo(name, f"/actions/workflows/{workflow}/runs")
-    params = {"event": "workflow_dispatch", "per_page": "100"}
 
     class Listing(Model):
         model_config = {**Model.model_config, "alias_generator": None}
         workflow_runs: list[RunAnswer]
 
-    listing = await GITHUB.read(Call("list workflow runs", "GET", path, params=params), Listing)
-    return next((run for run in listing.workflow_runs if run.display_title == title), None)
+    for page in itertools.count(1):
+        params = {"event": "workflow_dispatch", "created": f">={since[:10]}", "per_page": f"{_PAGE}", "page": f"{page}"}
+        listing = await GITHUB.read(Call("list workflow runs", "GET", path, params=params), Listing)
+        found = next((run for run in listing.workflow_runs if run.display_title == title), None)
+        if found or len(listing.workflow_runs) < _PAGE:
+            return found
+    return None
 
 
 async def dispatch(name: str, workflow: str, inputs: dict[str, str]) -> int:

@@ -58,6 +58,21 @@ async def delete_federated_credential(identity: str, name: str, permit: Permit) 
     await _delete(f"{identity}/federatedIdentityCredentials/{name}", _IDENTITY, permit)
 
 
+async def read_token_issuer(cluster: str) -> str:
+    """Issuer of the service account tokens of an AKS cluster.
+
+    Raises:
+        PermanentIntegrationError: the cluster is not there, or has no OIDC issuer.
+    """
+    document = await _get("get managed cluster", cluster, _AKS) or {}
+    profile = (document.get("properties") or {}).get("oidcIssuerProfile") or {}
+    if not profile.get("issuerURL"):
+        raise PermanentIntegrationError(
+            VendorCall(_INTEGRATION, "get managed cluster"), f"{cluster} has no OIDC issuer"
+        )
+    return str(profile["issuerURL"])
+
+
 async def read_resource_group(subscription: str, name: str) -> dict[str, Any] | None:
     """A resource group, or None."""
     return await _get("get resource group", f"/subscriptions/{subscription}/resourceGroups/{name}", _GROUPS)

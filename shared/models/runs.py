@@ -329,6 +329,12 @@ class DestroyPlan(Effect):
     plan_sha256: str
 
 
+class Settled(Effect):
+    """What is still under way, or nothing."""
+
+    busy: str | None = None
+
+
 class Removed(Effect):
     """What is gone, and what the vendor keeps."""
 
