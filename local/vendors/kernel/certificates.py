@@ -36,7 +36,14 @@ class CertificateAuthority:
         self.certificate_file = folder / "ca.pem"
         self.bundle = folder / "bundle.pem"
         _write_if_changed(self.certificate_file, self._public_pem)
-        _write_if_changed(self.bundle, self._public_pem + Path(certifi.where()).read_bytes())
+        _write_if_changed(self.bundle, self._public_pem + Path(certifi.where()).read_bytes() + self._of_the_machine())
+
+    def _of_the_machine(self) -> bytes:
+        """What this machine trusts besides: package registries may be reached through a proxy of its own."""
+        named = Path(os.environ.get("SSL_CERT_FILE") or ssl.get_default_verify_paths().openssl_cafile)
+        usual = Path("/etc/ssl/certs/ca-certificates.crt")
+        files = [file for file in dict.fromkeys((named, usual)) if file.is_file() and file.name != self.bundle.name]
+        return b"\n".join(file.read_bytes() for file in files)
 
     def leaf(self, host: str) -> Path:
         """The file with key and certificate chain for a host name or IP address, issued again before it expires."""
