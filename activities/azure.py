@@ -7,7 +7,8 @@ from shared.clients._github import owner
 from shared.errors import ConflictError, VendorCall
 from shared.guard import Action, Facts, permit
 from shared.models.plan import MadeObject
-from shared.models.runs import ActivityInput, Deployment, Nothing, Removed
+from shared.models.runs import ActivityInput, Deployment, Nothing
+from shared.models.undo import Removed
 from shared.names import environment_names
 from shared.register import requests
 

@@ -9,7 +9,8 @@ from shared.errors import ConflictError, PermanentIntegrationError, TransientInt
 from shared.guard import Action, Facts, permit
 from shared.models.plan import MadeObject
 from shared.models.records import RequestRecord
-from shared.models.runs import ActivityInput, Deployment, Nothing, PipelineRun, ReadPipelineRun, Removed, Repository
+from shared.models.runs import ActivityInput, Deployment, Nothing, PipelineRun, ReadPipelineRun, Repository
+from shared.models.undo import Removed
 from shared.names import environment_names
 from shared.register import requests
 

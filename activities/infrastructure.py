@@ -18,8 +18,6 @@ from shared.models.plan import Change, EnvironmentPlan, MadeObject
 from shared.models.runs import (
     ActivityInput,
     ApplyResult,
-    DestroyPlan,
-    DestroyResult,
     IacRun,
     InfrastructureChange,
     MergeInfrastructureChange,
@@ -29,8 +27,8 @@ from shared.models.runs import (
     PlanResult,
     ReadApplyResult,
     ReadPlanResult,
-    Removed,
 )
+from shared.models.undo import DestroyPlan, DestroyResult, Removed
 from shared.names import change_branch, environment_names, state_key, variables_path
 from shared.register import requests
 

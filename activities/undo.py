@@ -8,7 +8,8 @@ from shared.clients import github_actions
 from shared.clock import utc_now
 from shared.models.plan import MadeObject
 from shared.models.records import RequestRecord, StepRecord, StepState
-from shared.models.runs import ActivityInput, InfrastructureChange, PipelineRun, Settled, UndoWork
+from shared.models.runs import ActivityInput, InfrastructureChange, PipelineRun
+from shared.models.undo import Settled, UndoWork
 from shared.register import leases, requests, steps
 
 _LONGEST_ACTIVITY = timedelta(minutes=11)  # functionTimeout of host.json and a little

@@ -10,20 +10,8 @@ from orchestrators._steps import StepFailedError, Steps, call, follow
 from shared.instance_ids import iac_run
 from shared.models.plan import MadeObject
 from shared.models.problem import Problem
-from shared.models.runs import (
-    ActivityInput,
-    DestroyPlan,
-    DestroyResult,
-    FinishRequest,
-    IacRun,
-    ParkRequest,
-    PipelineRun,
-    Removed,
-    Run,
-    Settled,
-    UndoInput,
-    UndoWork,
-)
+from shared.models.runs import ActivityInput, FinishRequest, IacRun, ParkRequest, PipelineRun, Run, UndoInput
+from shared.models.undo import DestroyPlan, DestroyResult, Removed, Settled, UndoWork
 from shared.outcome import Outcome, OutcomeStatus
 
 
