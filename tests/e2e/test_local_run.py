@@ -92,6 +92,7 @@ def test_the_processes_of_a_run_that_was_killed_itself_are_ended_first(tmp_path:
     for process in orphaned._processes.values():
         assert process.child is not None
         process.child.wait(5)
+    orphaned.vendors.close()  # its connections: nothing else of it may be stopped, all of it has ended
 
 
 def test_an_app_that_cannot_be_loaded_is_reported_with_the_end_of_the_log(tmp_path: Path, small_app: Path) -> None:
