@@ -1,0 +1,48 @@
+"""Activities, clients and register in this process, against the stand-ins and Azurite: no Functions host."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import aiohttp.connector
+import pytest
+
+from local.stack import Stack
+from shared.clients import _http
+from shared.credential import credential
+from shared.register import _table
+from tests.integration.world import World, closing
+
+
+@pytest.fixture(scope="session")
+def vendors_only(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Azurite and the stand-ins without a host: no sweep touches the requests that the tests make."""
+    stack = Stack(tmp_path_factory.mktemp("vendors"))
+    stack.claim()
+    try:
+        stack.start_vendors()
+        yield stack
+    finally:
+        stack.stop()
+
+
+@pytest.fixture(scope="session")
+def estate(vendors_only: Stack) -> Iterator[World]:
+    """The session's vendors with an administrator's connections to them."""
+    # aiohttp makes its trust at import, long before the authority of this run exists.
+    aiohttp.connector._SSL_CONTEXT_VERIFIED.load_verify_locations(str(vendors_only.ca_bundle))
+    with closing(World(vendors_only)) as world:
+        yield world
+
+
+@pytest.fixture
+async def world(estate: World, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
+    """The product sees the stand-ins; afterwards its connections of this event loop are closed and faults are gone."""
+    stack = estate.stack
+    for name, value in stack.product_environment().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("SSL_CERT_FILE", str(stack.directory / "ca" / "ca.pem"))  # 100 public roots less to read
+    yield estate
+    await _http._client().aclose()
+    for table in _table._ready():
+        await table.close()
+    await credential().close()
+    estate.heal()

@@ -1,0 +1,345 @@
+"""Every effect activity on its stage: what must exist before, which call does it, and what must exist afterwards."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from shared import plan as plans
+from shared.models.records import RequestRecord
+from shared.models.runs import (
+    ActivityInput,
+    Deployment,
+    IacRun,
+    InfrastructureChange,
+    MergeInfrastructureChange,
+    OpenInfrastructureChange,
+)
+from shared.names import change_branch, environment_names, variables_path
+from tests.integration.world import INFRASTRUCTURE, SUBSCRIPTION, TAG, World, run_of
+
+AKS = "2026-08-01"
+IDENTITY = "2024-11-30"
+NOTHING = "0" * 40
+PIPELINE = """\
+name: ci
+run-name: deploy ${{ inputs.request_id }} to ${{ inputs.environment }}
+on:
+  workflow_dispatch:
+    inputs:
+      environment: {type: string}
+      request_id: {type: string}
+jobs:
+  nothing:
+    runs-on: ubuntu-latest
+    steps:
+      - run: "true"
+"""
+
+
+@dataclass
+class Scene:
+    """One activity with everything prepared.
+
+    Attributes:
+        payload: its input.
+        count: what exists at the vendor now: 1 when the effect is there, 0 when not; fails on anything else.
+        before, after: what ``count`` says without and with the effect.
+    """
+
+    activity: str
+    payload: ActivityInput
+    count: Callable[[], int]
+    before: int = 0
+    after: int = 1
+
+
+@dataclass(frozen=True)
+class Effect:
+    """An activity and the call by which it changes something.
+
+    Attributes:
+        once: the vendor would make a second object of a repeated call, so the journal must hold exactly one.
+    """
+
+    activity: str
+    method: str
+    path: str
+    prepare: Callable[[World, str], Awaitable[Scene]]
+    once: bool = False
+    label: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.activity}{self.label}"
+
+
+async def _repository(world: World) -> RequestRecord:
+    record = await world.order()
+    await world.value("ensure_repository", ActivityInput(run=run_of(record)))
+    return record
+
+
+async def _ensure_repository(world: World, activity: str) -> Scene:
+    record = await world.order()
+
+    def count() -> int:
+        found = world.github(f"/repos/contoso/{record.application}")
+        assert found is None or found["custom_properties"] == {TAG: record.id}
+        return int(found is not None)
+
+    return Scene(activity, ActivityInput(run=run_of(record)), count)
+
+
+async def _set_content(world: World, activity: str) -> Scene:
+    record = await _repository(world)
+
+    def count() -> int:
+        commits = world.github(f"/repos/contoso/{record.application}/commits?sha=main")
+        assert len(commits) == 1
+        return int("[skip ci]" in commits[0]["commit"]["message"])
+
+    return Scene(activity, ActivityInput(run=run_of(record)), count)
+
+
+async def _set_team_access(world: World, activity: str) -> Scene:
+    record = await _repository(world)
+
+    def count() -> int:
+        teams = world.github(f"/repos/contoso/{record.application}/teams")
+        assert {(team["slug"], team["permission"]) for team in teams} <= {("payments", "maintain")}
+        return len(teams)
+
+    return Scene(activity, ActivityInput(run=run_of(record)), count)
+
+
+async def _set_protection(world: World, activity: str) -> Scene:
+    record = await _repository(world)
+
+    def count() -> int:
+        found = world.github(f"/repos/contoso/{record.application}/branches/main/protection")
+        assert found is None or found["required_status_checks"]["contexts"] == ["Test"]
+        return int(found is not None)
+
+    return Scene(activity, ActivityInput(run=run_of(record)), count)
+
+
+async def _ensure_environment(world: World, activity: str) -> Scene:
+    record = await _repository(world)
+    outputs = {"identity_client_id": "client", "key_vault_uri": "https://kv-x.vault.azure.net/"}
+    place = f"/repos/contoso/{record.application}/environments"
+
+    def count() -> int:
+        environments = world.github(place)["environments"]
+        if not environments:
+            return 0
+        assert [item["name"] for item in environments] == ["dev"]
+        variables = world.github(f"{place}/dev/variables?per_page=30")["variables"]
+        values = {item["name"]: item["value"] for item in variables}
+        if len(values) < 10:
+            return 0
+        assert len(values) == len(variables)
+        assert values["AZURE_CLIENT_ID"] == "client"
+        return 1
+
+    return Scene(activity, Deployment(run=run_of(record, "deployment", "dev"), outputs=outputs), count)
+
+
+async def _start_deployment(world: World, activity: str) -> Scene:
+    record = await _repository(world)
+    world.commit(record.application, {".github/workflows/ci.yml": PIPELINE})
+    operation = f"{record.id}-1"
+
+    def count() -> int:
+        return _runs(world, f"/repos/contoso/{record.application}", f"deploy {operation} to dev")
+
+    return Scene(activity, Deployment(run=run_of(record, "deployment", "dev"), operation=operation), count)
+
+
+def _runs(world: World, repository: str, title: str) -> int:
+    runs = world.github(f"{repository}/actions/runs?event=workflow_dispatch&per_page=100")["workflow_runs"]
+    return [run["display_title"] for run in runs].count(title)
+
+
+async def _start(world: World, activity: str) -> Scene:
+    record = await world.order()
+    action = activity.removeprefix("start_").replace("_", "-")
+    run_id = f"{record.id}-dev-{action}-1.1"
+    planned = {"plan_run_id": "saved", "plan_sha256": "0" * 64} if action in ("apply", "destroy") else {}
+    undo = action.startswith("destroy")
+    run = run_of(record, "undo" if undo else "environment", "dev", undo=undo)
+
+    def count() -> int:
+        return _runs(world, INFRASTRUCTURE, f"iac {run_id}")
+
+    return Scene(activity, IacRun(run=run, run_id=run_id, action=action, commit=NOTHING, **planned), count)
+
+
+async def _open_change(world: World, activity: str) -> Scene:
+    record = await world.order()
+    branch = change_branch(record.id, "dev")
+
+    def count() -> int:
+        pulls = world.github(f"{INFRASTRUCTURE}/pulls?state=all&head=contoso:{branch}")
+        if pulls:
+            assert len(world.github(f"{INFRASTRUCTURE}/pulls/{pulls[0]['number']}/files")) == 1
+        return len(pulls)
+
+    return Scene(activity, OpenInfrastructureChange(run=run_of(record, "plan", "dev"), round=1), count)
+
+
+async def _opened(world: World) -> tuple[RequestRecord, InfrastructureChange]:
+    record = await world.order()
+    payload = OpenInfrastructureChange(run=run_of(record, "plan", "dev"), round=1)
+    return record, InfrastructureChange.model_validate(await world.value("open_infrastructure_change", payload))
+
+
+async def _merged(world: World) -> tuple[RequestRecord, MergeInfrastructureChange]:
+    record, change = await _opened(world)
+    run = run_of(record, "environment", "dev")
+    return record, MergeInfrastructureChange(run=run, pull_number=change.pull_number, commit=change.commit)
+
+
+def _commits(world: World, path: str) -> int:
+    return len(world.github(f"{INFRASTRUCTURE}/commits?sha=main&path={path}"))
+
+
+async def _merge_change(world: World, activity: str) -> Scene:
+    record, payload = await _merged(world)
+
+    def count() -> int:
+        return _commits(world, variables_path(record.application, "dev"))
+
+    return Scene(activity, payload, count)
+
+
+async def _remove_open_change(world: World, activity: str) -> Scene:
+    record, change = await _opened(world)
+
+    def count() -> int:
+        pull = world.github(f"{INFRASTRUCTURE}/pulls/{change.pull_number}")
+        assert not pull["merged"]
+        branch = world.github(f"{INFRASTRUCTURE}/git/ref/heads/{change.branch}")
+        return int(pull["state"] == "open") + int(branch is not None)
+
+    payload = ActivityInput(run=run_of(record, "undo", "dev", undo=True))
+    return Scene(activity, payload, count, before=2, after=0)
+
+
+async def _remove_merged_change(world: World, activity: str) -> Scene:
+    record, payload = await _merged(world)
+    await world.value("merge_infrastructure_change", payload)
+
+    def count() -> int:
+        path = variables_path(record.application, "dev")
+        tree = world.github(f"{INFRASTRUCTURE}/git/trees/main?recursive=1")["tree"]
+        assert (path in {item["path"] for item in tree}) is (_commits(world, path) == 1)
+        return _commits(world, path)
+
+    return Scene(activity, ActivityInput(run=run_of(record, "undo", "dev", undo=True)), count, before=1, after=2)
+
+
+def namespace_id(record: RequestRecord) -> str:
+    """ARM id of the application's namespace in dev."""
+    zone = plans.zone_of(record, "dev")
+    name = environment_names(record.application, "dev", record.id).namespace
+    return f"{zone.cluster_id}/managedNamespaces/{name}"
+
+
+def _count_namespace(world: World, record: RequestRecord) -> int:
+    found = world.azure(namespace_id(record), AKS)
+    if found is None:
+        return 0
+    assert found["tags"][TAG] == record.id
+    assert found["properties"]["provisioningState"] == "Succeeded"
+    return 1
+
+
+async def _ensure_namespace(world: World, activity: str) -> Scene:
+    record = await world.order()
+    payload = ActivityInput(run=run_of(record, "environment", "dev"))
+    return Scene(activity, payload, lambda: _count_namespace(world, record))
+
+
+async def _remove_namespace(world: World, activity: str) -> Scene:
+    record = await world.order()
+    await world.value("ensure_namespace", ActivityInput(run=run_of(record, "environment", "dev")))
+    payload = ActivityInput(run=run_of(record, "undo", "dev", undo=True))
+    return Scene(activity, payload, lambda: _count_namespace(world, record), before=1, after=0)
+
+
+def make_identity(world: World, record: RequestRecord) -> str:
+    """The workload identity that Terraform would have made; returns its ARM id."""
+    names = environment_names(record.application, "dev", record.id)
+    group = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{names.resource_group}"
+    world.azure(group, "2025-04-01", "PUT", {"location": "westeurope"})
+    identity = f"{group}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/{names.identity}"
+    world.azure(identity, IDENTITY, "PUT", {"location": "westeurope"})
+    return identity
+
+
+async def _federated_credential(world: World, activity: str) -> Scene:
+    record = await world.order()
+    identity = make_identity(world, record)
+    payload = Deployment(
+        run=run_of(record, "deployment", "dev"),
+        outputs={"identity_id": identity},
+        subject_prefix="repo:contoso@1/x@2",
+    )
+
+    def count() -> int:
+        found = world.azure(f"{identity}/federatedIdentityCredentials", IDENTITY)["value"]
+        assert {item["properties"]["subject"] for item in found} <= {"repo:contoso@1/x@2:environment:dev"}
+        return len(found)
+
+    return Scene(activity, payload, count)
+
+
+async def _workload_credential(world: World, activity: str) -> Scene:
+    record = await world.order()
+    identity = make_identity(world, record)
+    payload = Deployment(run=run_of(record, "deployment", "dev"), outputs={"identity_id": identity})
+
+    def count() -> int:
+        found = world.azure(f"{identity}/federatedIdentityCredentials", IDENTITY)["value"]
+        name = record.application
+        assert {item["properties"]["subject"] for item in found} <= {f"system:serviceaccount:{name}-dev:{name}"}
+        return len(found)
+
+    return Scene(activity, payload, count)
+
+
+async def _remove_repository(world: World, activity: str) -> Scene:
+    record = await _repository(world)
+
+    def count() -> int:
+        return int(world.github(f"/repos/contoso/{record.application}") is not None)
+
+    payload = ActivityInput(run=run_of(record, "undo", undo=True))
+    return Scene(activity, payload, count, before=1, after=0)
+
+
+_DISPATCH = r"/infrastructure/actions/workflows/iac\.yml/dispatches$"
+EFFECTS = (
+    Effect("ensure_repository", "POST", r"/orgs/contoso/repos$", _ensure_repository, once=True),
+    Effect("set_content", "PATCH", r"/git/refs/heads/main$", _set_content),
+    Effect("set_team_access", "PUT", r"/teams/payments/repos/", _set_team_access),
+    Effect("set_protection", "PUT", r"/branches/main/protection$", _set_protection),
+    Effect("ensure_environment", "PUT", r"/environments/dev$", _ensure_environment),
+    Effect("ensure_environment", "POST", r"/environments/dev/variables$", _ensure_environment, label=":variable"),
+    Effect("start_deployment", "POST", r"/ci\.yml/dispatches$", _start_deployment, once=True),
+    Effect("start_plan", "POST", _DISPATCH, _start, once=True),
+    Effect("start_apply", "POST", _DISPATCH, _start, once=True),
+    Effect("start_destroy_plan", "POST", _DISPATCH, _start, once=True),
+    Effect("start_destroy", "POST", _DISPATCH, _start, once=True),
+    Effect(
+        "open_infrastructure_change", "POST", r"/infrastructure/git/refs$", _open_change, once=True, label=":branch"
+    ),
+    Effect("open_infrastructure_change", "POST", r"/infrastructure/pulls$", _open_change, once=True),
+    Effect("merge_infrastructure_change", "PUT", r"/pulls/\d+/merge$", _merge_change, once=True),
+    Effect("remove_infrastructure_change", "PATCH", r"/pulls/\d+$", _remove_open_change, once=True, label=":pull"),
+    Effect("remove_infrastructure_change", "DELETE", r"/git/refs/heads/", _remove_open_change, label=":branch"),
+    Effect("remove_infrastructure_change", "PATCH", r"/git/refs/heads/main$", _remove_merged_change, once=True),
+    Effect("ensure_namespace", "PUT", r"/managedNamespaces/", _ensure_namespace),
+    Effect("ensure_federated_credential", "PUT", r"/federatedIdentityCredentials/", _federated_credential),
+    Effect("ensure_workload_credential", "PUT", r"/federatedIdentityCredentials/", _workload_credential),
+    Effect("remove_namespace", "DELETE", r"/managedNamespaces/", _remove_namespace),
+    Effect("remove_repository", "DELETE", r"/repos/contoso/[^/]+$", _remove_repository),
+)

@@ -1,0 +1,329 @@
+"""Every call of every client against every way a vendor can answer badly: the right error, and never success."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+
+from shared.clients import application, blobs, entra, github, github_actions, key_vault, resource_manager
+from shared.errors import (
+    ConflictError,
+    IntegrationError,
+    NotAuthorizedError,
+    NotFoundError,
+    PermanentIntegrationError,
+    TransientIntegrationError,
+)
+from shared.guard import Action, Facts, permit
+from shared.register import claims, requests
+from tests.integration.world import INFRASTRUCTURE, SUBSCRIPTION, World
+
+ALLOWED = permit(Action("undo", "thing", "x", "req-1"), Facts(owned_by="req-1"))
+CLUSTER = (
+    f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-platform-dev"
+    "/providers/Microsoft.ContainerService/managedClusters/aks-dev-weu"
+)
+IDENTITY = (
+    f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-appstore"
+    "/providers/Microsoft.ManagedIdentity/userAssignedIdentities/id-iac-plan"
+)
+FOREVER = {"times": None}
+LONG = {"Retry-After": "30"}  # longer than a client waits by itself: the error comes at once
+VAULT = "https://kv-appstore.vault.azure.net"
+REPO = "/repos/contoso/infrastructure"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A client's call.
+
+    Attributes:
+        fine: statuses that are an answer to this question, not an error.
+        kinds: errors that this call gives another name.
+    """
+
+    system: str
+    method: str
+    path: str
+    call: Callable[[], Awaitable[object]]
+    fine: tuple[int, ...] = ()
+    kinds: tuple[tuple[int, type[IntegrationError]], ...] = ()
+
+
+async def _head(name: str = "infrastructure") -> str:
+    return str(await github.read_head(name, "main"))
+
+
+async def _tree() -> str:
+    return (await github.read_commit("infrastructure", await _head())).tree.sha
+
+
+async def _token() -> object:
+    return await entra.verify_token(
+        "eyJhbGciOiJSUzI1NiIsImtpZCI6IngifQ.eyJzdWIiOiJ4In0.c2ln"  # no key has this id: the keys are fetched
+    )
+
+
+NOWHERE = tuple((status, TransientIntegrationError) for status in (401, 403, 404, 409))
+CALLS = {
+    "find_repository": Asked("github", "GET", f"{REPO}$", lambda: github.find_repository("infrastructure"), (404,)),
+    "create_repository": Asked("github", "POST", "/orgs/contoso/repos$", lambda: github.create_repository("c-1", "r")),
+    "delete_repository": Asked(
+        "github", "DELETE", "/repos/contoso/c-2$", lambda: github.delete_repository("c-2", ALLOWED), (404,)
+    ),
+    "read_subject_prefix": Asked(
+        "github", "GET", "/oidc/customization/sub$", lambda: github.read_subject_prefix("infrastructure")
+    ),
+    "read_head": Asked("github", "GET", "/git/ref/heads/main$", _head, (404, 409)),
+    "read_commit": Asked("github", "GET", "/git/commits/", lambda: github.read_commit("infrastructure", "0" * 40)),
+    "read_paths": Asked("github", "GET", "/git/trees/", lambda: github.read_paths("infrastructure", "main")),
+    "create_tree": Asked(
+        "github",
+        "POST",
+        "/git/trees$",
+        lambda: github.create_tree("infrastructure", [github.File("a", "b")]),
+        kinds=((409, TransientIntegrationError),),
+    ),
+    "create_commit": Asked(
+        "github",
+        "POST",
+        "/git/commits$",
+        lambda: github.create_commit("infrastructure", message="m", tree="t", parents=[], at="2026-01-01T00:00:00Z"),
+    ),
+    "create_branch": Asked(
+        "github", "POST", "/git/refs$", lambda: github.create_branch("infrastructure", "c", "0" * 40)
+    ),
+    "move_branch": Asked(
+        "github", "PATCH", "/git/refs/heads/c$", lambda: github.move_branch("infrastructure", "c", "0" * 40)
+    ),
+    "delete_branch": Asked(
+        "github", "DELETE", "/git/refs/heads/c$", lambda: github.delete_branch("infrastructure", "c", ALLOWED), (404,)
+    ),
+    "find_pull": Asked("github", "GET", r"/pulls\?", lambda: github.find_pull("infrastructure", "c")),
+    "create_pull": Asked(
+        "github", "POST", "/pulls$", lambda: github.create_pull("infrastructure", branch="c", title="t", body="b")
+    ),
+    "read_pull": Asked("github", "GET", "/pulls/7$", lambda: github.read_pull("infrastructure", 7)),
+    "merge_pull": Asked(
+        "github",
+        "PUT",
+        "/pulls/7/merge$",
+        lambda: github.merge_pull("infrastructure", 7, commit="0" * 40, title="t"),
+        kinds=((409, NotFoundError),),  # it looks at the pull request then, and there is none
+    ),
+    "close_pull": Asked("github", "GET", "/pulls/7$", lambda: github.close_pull("infrastructure", 7, ALLOWED)),
+    "set_protection": Asked("github", "PUT", "/protection$", lambda: github.set_protection("infrastructure", ["Test"])),
+    "set_team_permission": Asked(
+        "github", "PUT", "/teams/web/repos/", lambda: github.set_team_permission("infrastructure", "web", "pull")
+    ),
+    "set_environment": Asked(
+        "github", "PUT", "/environments/c$", lambda: github_actions.set_environment("infrastructure", "c")
+    ),
+    "list_variables": Asked(
+        "github",
+        "GET",
+        "/environments/iac-plan-dev/variables",
+        lambda: github_actions.set_variables("infrastructure", "iac-plan-dev", {}),
+    ),
+    "create_variable": Asked(
+        "github",
+        "POST",
+        "/environments/iac-plan-dev/variables$",
+        lambda: github_actions.set_variables("infrastructure", "iac-plan-dev", {"NEW": "1"}),
+    ),
+    "update_variable": Asked(
+        "github",
+        "PATCH",
+        "/environments/iac-plan-dev/variables/ARM_CLIENT_ID$",
+        lambda: github_actions.set_variables("infrastructure", "iac-plan-dev", {"ARM_CLIENT_ID": "other"}),
+    ),
+    "find_run": Asked(
+        "github",
+        "GET",
+        "/iac.yml/runs",
+        lambda: github_actions.find_run("infrastructure", "iac.yml", "t", "2026-01-01T00:00:00Z"),
+    ),
+    "find_run_by_id": Asked(
+        "github", "GET", "/actions/runs/7$", lambda: github_actions.find_run_by_id("infrastructure", 7), (404,)
+    ),
+    "read_file": Asked(
+        "github", "GET", "/contents/README.md", lambda: github.read_file("infrastructure", "README.md", "main"), (404,)
+    ),
+    "read_token_issuer": Asked(
+        "arm",
+        "GET",
+        "/managedClusters/aks-dev-weu",
+        lambda: resource_manager.read_token_issuer(CLUSTER),
+        kinds=((404, PermanentIntegrationError),),  # the sentence names the cluster
+    ),
+    "dispatch": Asked(
+        "github", "POST", "/iac.yml/dispatches$", lambda: github_actions.dispatch("infrastructure", "iac.yml", {})
+    ),
+    "read_run": Asked("github", "GET", "/actions/runs/7$", lambda: github_actions.read_run("infrastructure", 7)),
+    "read_failure": Asked(
+        "github", "GET", "/actions/runs/7/jobs", lambda: github_actions.read_failure("infrastructure", 7)
+    ),
+    "read_namespace": Asked(
+        "arm", "GET", "/managedNamespaces/c", lambda: resource_manager.read_namespace(CLUSTER, "c"), (404,)
+    ),
+    "put_namespace": Asked(
+        "arm", "PUT", "/managedNamespaces/c", lambda: resource_manager.put_namespace(CLUSTER, "c", {"location": "x"})
+    ),
+    "delete_namespace": Asked(
+        "arm",
+        "DELETE",
+        "/managedNamespaces/c",
+        lambda: resource_manager.delete_namespace(CLUSTER, "c", ALLOWED),
+        (404,),
+    ),
+    "put_federated_credential": Asked(
+        "arm",
+        "PUT",
+        "/federatedIdentityCredentials/",
+        lambda: resource_manager.put_federated_credential(IDENTITY, "iac-plan-dev", issuer="i", subject="s"),
+    ),
+    "read_federated_credential": Asked(
+        "arm",
+        "GET",
+        "/federatedIdentityCredentials/",
+        lambda: resource_manager.read_federated_credential(IDENTITY, "iac-plan-dev"),
+        (404,),
+    ),
+    "read_resource_group": Asked(
+        "arm",
+        "GET",
+        "/resourceGroups/rg-appstore",
+        lambda: resource_manager.read_resource_group(SUBSCRIPTION, "rg-appstore"),
+        (404,),
+    ),
+    "list_deleted_vaults": Asked(
+        "arm", "GET", "/deletedVaults", lambda: resource_manager.list_deleted_vaults(SUBSCRIPTION)
+    ),
+    "read_secret": Asked("key_vault", "GET", "/secrets/", lambda: key_vault.read_secret(VAULT, "github-app-key")),
+    "verify_token": Asked("entra", "GET", "/discovery/v2.0/keys", _token),
+    "read_health": Asked(
+        "kubernetes", "GET", "/health", lambda: application.read_health("c.dev.apps.contoso.com"), kinds=NOWHERE
+    ),
+}
+REFUSALS = {401: NotAuthorizedError, 403: NotAuthorizedError, 404: NotFoundError, 409: ConflictError}
+
+
+def dialects() -> dict[str, tuple[int, dict[str, str]]]:
+    """Half a minute from now, in every way a vendor may say it."""
+    then = datetime.now(UTC) + timedelta(seconds=30)
+    return {
+        "seconds": (429, {"Retry-After": "30"}),
+        "date": (429, {"Retry-After": format_datetime(then, usegmt=True)}),
+        "milliseconds": (429, {"retry-after-ms": "30000"}),
+        "github's reset": (403, {"x-ratelimit-remaining": "0", "x-ratelimit-reset": str(int(then.timestamp()))}),
+        "resource graph": (429, {"x-ms-user-quota-remaining": "0", "x-ms-user-quota-resets-after": "00:00:30"}),
+        "unavailable": (503, {"Retry-After": "30"}),
+    }
+
+
+async def _error(world: World, asked: Asked, **fault: object) -> IntegrationError | None:
+    """What the call raises under the fault, which must have met it; None when it ends well."""
+    began = world.position()
+    world.fault(system=asked.system, method=asked.method, path=asked.path, **FOREVER, **fault)
+    try:
+        await asked.call()
+    except IntegrationError as error:
+        return error
+    finally:
+        world.heal()
+        assert [entry for entry in world.calls(began) if entry["fault"]], "the fault met nothing"
+    return None
+
+
+@pytest.mark.parametrize("name", CALLS)
+async def test_every_bad_answer_has_its_error_and_is_no_success(world: World, name: str) -> None:
+    asked = CALLS[name]
+    await _refused(world, asked)
+    if asked.system in ("github", "arm"):
+        await _throttled(world, asked)
+    bodies: tuple[object, ...] = ({}, "<html><title>Sign in to your account</title></html>")
+    for body in bodies:
+        error = await _error(world, asked, mode="body", body=body, headers=LONG)
+        assert type(error) is TransientIntegrationError, (body, error)
+
+
+async def _refused(world: World, asked: Asked) -> None:
+    renamed = dict(asked.kinds)
+    for status, kind in REFUSALS.items():
+        wanted = renamed.get(status, kind)
+        error = await _error(world, asked, mode="status", status=status)
+        if status in asked.fine:
+            assert error is None
+            continue
+        assert type(error) is wanted, (status, error)
+        assert status in renamed or error.call.status_code == status
+
+
+async def _throttled(world: World, asked: Asked) -> None:
+    for dialect, (status, headers) in dialects().items():
+        error = await _error(world, asked, mode="status", status=status, headers=headers)
+        assert isinstance(error, TransientIntegrationError), (dialect, error)
+        assert error.retry_after == pytest.approx(30, abs=3), dialect
+
+
+async def test_a_vendor_that_is_down_is_transient_everywhere(world: World) -> None:
+    """All calls at once, because a client waits between its tries."""
+    for name in ("github", "arm", "key_vault", "kubernetes"):
+        world.fault(system=name, path="^(?!.*/access_tokens|.*/secrets/)", mode="status", status=502, **FOREVER)
+    world.fault(system="key_vault", path="/secrets/other", mode="status", status=502, **FOREVER)
+    wanted = {name: asked for name, asked in CALLS.items() if asked.system in ("github", "arm", "kubernetes")}
+    outcomes = await asyncio.gather(*(asked.call() for asked in wanted.values()), return_exceptions=True)
+    wrong = {
+        name: outcome
+        for name, outcome in zip(wanted, outcomes, strict=True)
+        if type(outcome) is not TransientIntegrationError
+    }
+    assert not wrong
+
+
+async def test_a_throttled_post_is_asked_again_once_the_vendor_allows_it(world: World) -> None:
+    began = world.position()
+    world.fault(system="github", path="/orgs/contoso/repos$", mode="status", status=429, headers={"Retry-After": "1"})
+    made = await github.create_repository("throttled-api", "req-1")
+    assert made.full_name == "contoso/throttled-api"
+    statuses = [entry["status"] for entry in world.calls(began) if entry["url"].endswith("/orgs/contoso/repos")]
+    assert statuses == [429, 201]
+
+
+STORAGE: dict[str, Callable[[], Awaitable[object]]] = {
+    "table: read": lambda: requests.find("down-api", "req-1"),
+    "table: write": lambda: claims.withdraw("req-1"),
+    "blob: read": lambda: blobs.read_document("x.json"),
+    "blob: artefact": lambda: blobs.read_artefact("run", "result.json"),
+    "blob: write": lambda: blobs.write_document("x.json", b"{}"),
+}
+
+
+async def test_storage_that_is_down_is_transient_and_does_not_hold_an_activity_for_long(world: World) -> None:
+    world.fault(system="storage", mode="status", status=503, **FOREVER)
+    started = time.monotonic()
+    outcomes = await asyncio.gather(*(call() for call in STORAGE.values()), return_exceptions=True)
+    assert {name: type(o) for name, o in zip(STORAGE, outcomes, strict=True)} == dict.fromkeys(
+        STORAGE, TransientIntegrationError
+    )
+    assert time.monotonic() - started < 20
+
+
+async def test_a_managed_identity_that_does_not_answer_is_transient(world: World) -> None:
+    world.fault(path="/msi/token", mode="status", status=400, **FOREVER)
+    with pytest.raises(TransientIntegrationError):
+        await resource_manager.list_deleted_vaults(SUBSCRIPTION)
+    with pytest.raises(TransientIntegrationError):
+        await key_vault.read_secret(VAULT, "github-app-key")
+
+
+async def test_a_missing_blob_is_said_to_be_missing(world: World) -> None:
+    assert world.github(INFRASTRUCTURE)
+    with pytest.raises(NotFoundError):
+        await blobs.read_artefact("no-such-run", "result.json")
+    with pytest.raises(PermanentIntegrationError):
+        await key_vault.read_secret(VAULT, "no-such-secret")

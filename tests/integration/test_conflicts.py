@@ -1,0 +1,93 @@
+"""What somebody else made stays as it is: no adoption, no overwriting, no removal."""
+
+import pytest
+
+from shared.models.runs import ActivityInput
+from shared.outcome import Outcome, OutcomeStatus
+from tests.integration.scenes import AKS, namespace_id
+from tests.integration.world import World, run_of
+
+FOREIGN: tuple[dict[str, str], ...] = ({}, {"appstore-request-id": "req-somebody"})
+
+
+def _require_conflict(outcome: Outcome) -> None:
+    assert outcome.status is OutcomeStatus.FAILED
+    assert outcome.problem is not None
+    assert outcome.problem.code == "integration-conflict"
+
+
+@pytest.mark.parametrize("properties", FOREIGN, ids=["unmarked", "of another request"])
+async def test_a_repository_made_by_somebody_else_is_a_conflict_and_stays(
+    world: World, properties: dict[str, str]
+) -> None:
+    record = await world.order()
+    name = record.application
+    wanted = {"name": name, "visibility": "internal", "auto_init": True, "custom_properties": properties}
+    world.github("/orgs/contoso/repos", "POST", wanted)
+    head = world.commit(name, {"precious.txt": "mine"})
+    before = world.github(f"/repos/contoso/{name}")
+    began = world.position()
+    outcome = await world.run("ensure_repository", ActivityInput(run=run_of(record)))
+    _require_conflict(outcome)
+    assert name in str(outcome.problem)
+    removed = await world.value("remove_repository", ActivityInput(run=run_of(record, "undo", undo=True)))
+    assert "stays" in removed["detail"]
+    assert world.github(f"/repos/contoso/{name}") == before
+    assert world.github(f"/repos/contoso/{name}/git/ref/heads/main")["object"]["sha"] == head
+    assert not [entry for entry in world.calls(began, "github") if entry["mutating"] and name in entry["url"]]
+
+
+@pytest.mark.parametrize("tags", FOREIGN, ids=["unmarked", "of another request"])
+async def test_a_namespace_made_by_somebody_else_is_a_conflict_and_stays(world: World, tags: dict[str, str]) -> None:
+    record = await world.order()
+    place = namespace_id(record)
+    body = {"location": "westeurope", "tags": tags, "properties": {"labels": {"team": "web"}}}
+    world.azure(place, AKS, "PUT", body)
+    began = world.position()
+    run = run_of(record, "environment", "dev")
+    _require_conflict(await world.run("ensure_namespace", ActivityInput(run=run)))
+    removed = await world.value("remove_namespace", ActivityInput(run=run_of(record, "undo", "dev", undo=True)))
+    assert "stays" in removed["detail"]
+    found = world.azure(place, AKS)
+    assert (found.get("tags") or {}) == tags
+    assert found["properties"]["labels"] == {"team": "web"}
+    assert not [entry for entry in world.calls(began, "arm") if entry["mutating"]]
+
+
+@pytest.mark.parametrize("files", [{"app.py": "print()"}, {"README.md": "# Read this\n"}], ids=["new file", "readme"])
+async def test_content_that_somebody_pushed_is_not_overwritten(world: World, files: dict[str, str]) -> None:
+    record = await world.order()
+    payload = ActivityInput(run=run_of(record))
+    await world.value("ensure_repository", payload)
+    head = world.commit(record.application, files)
+    _require_conflict(await world.run("set_content", payload))
+    place = f"/repos/contoso/{record.application}/git/ref/heads/main"
+    assert world.github(place)["object"]["sha"] == head
+
+
+async def test_commits_after_the_skeleton_are_not_overwritten_by_a_repeat(world: World) -> None:
+    record = await world.order()
+    payload = ActivityInput(run=run_of(record))
+    await world.value("ensure_repository", payload)
+    await world.value("set_content", payload)
+    head = world.commit(record.application, {"work.txt": "done"})
+    await world.forget("set_content", payload)
+    _require_conflict(await world.run("set_content", payload))
+    place = f"/repos/contoso/{record.application}/git/ref/heads/main"
+    assert world.github(place)["object"]["sha"] == head
+
+
+async def test_a_repository_that_is_still_empty_is_tried_again(world: World) -> None:
+    record = await world.order()
+    payload = ActivityInput(run=run_of(record))
+    await world.value("ensure_repository", payload)
+    empty = {"message": "Git Repository is empty.", "status": "409"}
+    world.fault(method="POST", path=r"/git/trees$", mode="status", status=409, body=empty)
+    assert (await world.insist("set_content", payload)).ok
+
+
+async def test_what_is_gone_already_is_removed(world: World) -> None:
+    record = await world.order()
+    for name in ("remove_repository", "remove_namespace", "remove_infrastructure_change"):
+        run = run_of(record, "undo", None if name == "remove_repository" else "dev", undo=True)
+        assert (await world.run(name, ActivityInput(run=run))).ok

@@ -1,0 +1,76 @@
+"""Each effect twice, with its step remembered and forgotten, and with an answer that gets lost: always one thing."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from activities._activity import ACTIVITIES
+from tests.integration.scenes import EFFECTS, Effect
+from tests.integration.world import World
+
+NOT_AGAIN = {"Retry-After": "30"}  # longer than the client waits: the durable retry comes next
+LOST: dict[str, dict[str, Any]] = {
+    "commit-then-500": {"mode": "status_after", "status": 500, "headers": NOT_AGAIN},
+    "timeout-after-commit": {"mode": "drop_after"},
+}
+UNIQUE = {str(effect.activity): effect for effect in reversed(EFFECTS)}
+
+
+def test_no_effect_is_forgotten() -> None:
+    effects = {name for name in ACTIVITIES if name.startswith(("ensure_", "start_", "open_", "merge_", "remove_"))}
+    effects |= {"set_content", "set_team_access", "set_protection"}
+    assert effects - {"start_run"} == set(UNIQUE)
+
+
+@pytest.mark.parametrize("name", UNIQUE)
+async def test_twice_is_once(world: World, name: str) -> None:
+    effect = UNIQUE[name]
+    scene = await effect.prepare(world, name)
+    assert scene.count() == scene.before
+    began = world.position()
+    first = await world.value(name, scene.payload)
+    assert scene.count() == scene.after
+    await world.forget(name, scene.payload)
+    again = await world.value(name, scene.payload)
+    assert scene.count() == scene.after
+    assert world.committed(began, effect.method, effect.path) == 1 or not effect.once
+    if name.startswith("remove_"):
+        assert again["residue"] == first["residue"]
+    else:
+        assert again["made"] == first["made"]
+    before = world.position()
+    repeated = await world.value(name, scene.payload)
+    if not scene.payload.run.undo:  # what is to be removed may have been made again since
+        assert repeated == again
+        assert {entry["system"] for entry in world.calls(before)} == {"storage"}
+    assert scene.count() == scene.after
+
+
+@pytest.mark.parametrize("lost", LOST)
+@pytest.mark.parametrize("effect", EFFECTS, ids=str)
+async def test_a_lost_answer_makes_no_second_object(world: World, effect: Effect, lost: str) -> None:
+    scene = await effect.prepare(world, effect.activity)
+    began = world.position()
+    world.fault(method=effect.method, path=effect.path, **LOST[lost])
+    outcome = await world.insist(effect.activity, scene.payload)
+    assert [entry for entry in world.calls(began) if entry["fault"]], "the fault met nothing"
+    assert outcome.ok, outcome.problem
+    assert scene.count() == scene.after
+    assert world.committed(began, effect.method, effect.path) == 1 or not effect.once
+
+
+async def test_a_503_may_have_started_the_pipeline_too(world: World) -> None:
+    effect = UNIQUE["start_destroy"]
+    scene = await effect.prepare(world, effect.activity)
+    world.fault(method=effect.method, path=effect.path, mode="status_after", status=503)
+    assert (await world.insist(effect.activity, scene.payload)).ok
+    assert scene.count() == 1
+
+
+async def test_two_at_the_same_time_are_one_repository(world: World) -> None:
+    scene = await UNIQUE["ensure_repository"].prepare(world, "ensure_repository")
+    world.fault(method="POST", path=r"/orgs/contoso/repos$", mode="delay", delay_ms=200, times=None)
+    outcomes = await asyncio.gather(*(world.run("ensure_repository", scene.payload) for _ in range(2)))
+    assert [outcome.problem for outcome in outcomes] == [None, None]
+    assert scene.count() == 1

@@ -1,0 +1,190 @@
+"""What a test of the product's effects needs: requests in the register, faults, and a look at the real estate."""
+
+import itertools
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import httpx
+
+import activities.application
+import activities.azure
+import activities.github
+import activities.infrastructure
+import activities.plan
+import activities.requests
+import activities.undo  # noqa: F401 - importing registers
+from activities._activity import registered
+from local.sign_in import GITHUB, github_headers, identity_token
+from local.stack import Stack
+from shared.errors import TransientIntegrationError
+from shared.identity import Caller
+from shared.models.application_request import ApplicationRequest
+from shared.models.records import RequestRecord
+from shared.models.runs import ActivityInput, Run
+from shared.outcome import Outcome
+from shared.register import _table, steps
+from shared.settings import USER_AGENT
+from shared.teams import find
+from tests.e2e.driver import body
+from triggers._intake import judge, take_in
+
+ARM = "https://management.azure.com"
+SUBSCRIPTION = "20000000-0000-0000-0000-000000000001"
+TENANT = "11111111-1111-1111-1111-111111111111"
+TAG = "appstore-request-id"
+INFRASTRUCTURE = "/repos/contoso/infrastructure"
+
+type Document = dict[str, Any]
+
+_numbers = itertools.count(1)
+
+
+class DurableClient:
+    """The part of the durable client that triggers use; starts and wakes nothing."""
+
+    async def get_status(self, _instance: str) -> None:
+        return None
+
+    async def start_new(self, _name: str, instance: str, _payload: Document) -> str:
+        return instance
+
+    async def raise_event(self, _instance: str, _name: str, _data: Document) -> None:
+        return None
+
+
+def caller(name: str, *roles: str, teams: tuple[str, ...] = ()) -> Caller:
+    """A person with app roles."""
+    groups = tuple(find(team).entra_group_id for team in teams)
+    return Caller(name, TENANT, name, frozenset(roles), frozenset(teams), groups, is_service=False)
+
+
+REQUESTER = caller("requester", "Requester", teams=("payments",))
+
+
+@dataclass
+class World:
+    """The stand-ins of the session, as an administrator sees them."""
+
+    stack: Stack
+    _admin: httpx.Client = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._admin = httpx.Client(base_url=f"{self.stack.proxy_url}/_vendors/", timeout=30, trust_env=False)
+
+    def close(self) -> None:
+        self._admin.close()
+
+    # -- faults and journal ------------------------------------------------------------------------------------------
+
+    def fault(self, **fault: Any) -> None:
+        """Make the next matching vendor calls fail."""
+        self._admin.post("faults", json=fault).raise_for_status()
+
+    def heal(self) -> None:
+        """Take every fault away."""
+        self._admin.delete("faults").raise_for_status()
+
+    def calls(self, since: int, system: str = "") -> list[Document]:
+        """The product's own calls after a position."""
+        answer = self._admin.get("journal", params={"since": since} | ({"system": system} if system else {}))
+        return [entry for entry in map(json.loads, answer.text.splitlines()) if USER_AGENT in entry["agent"]]
+
+    def position(self) -> int:
+        """Number of the journal's newest entry."""
+        count: int = self._admin.get("health").json()["journal"]
+        return count
+
+    def committed(self, since: int, method: str, path: str) -> int:
+        """How many of the product's calls took effect at the vendor, whatever the answer was."""
+        return sum(
+            entry["method"] == method
+            and re.search(path, entry["url"]) is not None
+            and (entry["fault"] in ("status_after", "drop_after") or (entry["status"] or 500) < 300)
+            for entry in self.calls(since)
+        )
+
+    # -- the product -------------------------------------------------------------------------------------------------
+
+    async def order(self, **changes: Any) -> RequestRecord:
+        """A request in the register, its name reserved, nothing made."""
+        number = next(_numbers)
+        name = str(changes.pop("name", f"it{number}-api"))
+        wanted = ApplicationRequest.model_validate(body(name, **changes))
+        client: Any = DurableClient()
+        return await take_in(client, REQUESTER, f"key-{number}", await judge(wanted, REQUESTER))
+
+    async def run(self, name: str, payload: ActivityInput) -> Outcome:
+        """Call an activity as the host does."""
+        return Outcome.model_validate(await registered(name)(payload.document()))
+
+    async def value(self, name: str, payload: ActivityInput) -> Document:
+        """Call an activity that must succeed; its result."""
+        outcome = await self.run(name, payload)
+        assert outcome.ok, outcome.problem
+        return outcome.value or {}
+
+    async def insist(self, name: str, payload: ActivityInput) -> Outcome:
+        """Call an activity again after a transient failure, as the durable retry does."""
+        with suppress(TransientIntegrationError):
+            return await self.run(name, payload)
+        return await self.run(name, payload)
+
+    async def forget(self, name: str, payload: ActivityInput) -> None:
+        """Lose the step's row: the worker died after the effect and before writing it down."""
+        await _table.commit(payload.run.application, [_table.Write(steps.step_key(payload.run, name), None)])
+
+    # -- the estate --------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _github(self) -> dict[str, str]:
+        return github_headers(self.stack)
+
+    @cached_property
+    def _azure(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {identity_token(self.stack, ARM)}"}
+
+    def github(self, path: str, method: str = "GET", content: Any = None) -> Any:
+        """A GitHub document; None when there is none."""
+        return _document(self.stack.vendors.request(method, f"{GITHUB}{path}", json=content, headers=self._github))
+
+    def azure(self, path: str, version: str, method: str = "GET", content: Any = None) -> Any:
+        """An ARM document; None when there is none."""
+        url = f"{ARM}{path}?api-version={version}"
+        return _document(self.stack.vendors.request(method, url, json=content, headers=self._azure))
+
+    def commit(self, repository: str, files: dict[str, str]) -> str:
+        """A commit on main, as somebody else makes it."""
+        place = f"/repos/contoso/{repository}/git"
+        head = self.github(f"{place}/ref/heads/main")["object"]["sha"]
+        entries = [{"path": path, "mode": "100644", "type": "blob", "content": text} for path, text in files.items()]
+        tree = self.github(f"{place}/trees", "POST", {"base_tree": head, "tree": entries})["sha"]
+        wanted = {"message": "by hand", "tree": tree, "parents": [head]}
+        sha = str(self.github(f"{place}/commits", "POST", wanted)["sha"])
+        self.github(f"{place}/refs/heads/main", "PATCH", {"sha": sha})
+        return sha
+
+
+def _document(answer: httpx.Response) -> Any:
+    if answer.status_code == httpx.codes.NOT_FOUND:
+        return None
+    answer.raise_for_status()
+    return answer.json() if answer.content else {}
+
+
+def run_of(record: RequestRecord, branch: str = "source", environment: str | None = None, *, undo: bool = False) -> Run:
+    """The run that activities of a request work for."""
+    return Run(request_id=record.id, application=record.application, branch=branch, environment=environment, undo=undo)
+
+
+@contextmanager
+def closing(world: World) -> Iterator[World]:
+    """Close the administrator's connections at the end."""
+    try:
+        yield world
+    finally:
+        world.close()
