@@ -76,8 +76,12 @@ async def _table() -> "TableClient":
             table = TableClient(
                 f"https://{account}.table.core.windows.net", TABLE, credential=credential(), user_agent=USER_AGENT
             )
-            with suppress(ResourceExistsError):
-                await table.create_table()
+            try:
+                with suppress(ResourceExistsError):
+                    await table.create_table()
+            except BaseException:
+                await table.close()  # the next caller starts with a new client
+                raise
             ready.append(table)
     return ready[0]
 
