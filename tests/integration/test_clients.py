@@ -107,15 +107,15 @@ CALLS = {
     "create_pull": Asked(
         "github", "POST", "/pulls$", lambda: github.create_pull("infrastructure", branch="c", title="t", body="b")
     ),
-    "read_pull": Asked("github", "GET", "/pulls/7$", lambda: github.read_pull("infrastructure", 7)),
+    "read_pull": Asked("github", "GET", "/pulls/9999$", lambda: github.read_pull("infrastructure", 9999)),
     "merge_pull": Asked(
         "github",
         "PUT",
-        "/pulls/7/merge$",
-        lambda: github.merge_pull("infrastructure", 7, commit="0" * 40, title="t"),
+        "/pulls/9999/merge$",
+        lambda: github.merge_pull("infrastructure", 9999, commit="0" * 40, title="t"),
         kinds=((409, NotFoundError),),  # it looks at the pull request then, and there is none
     ),
-    "close_pull": Asked("github", "GET", "/pulls/7$", lambda: github.close_pull("infrastructure", 7, ALLOWED)),
+    "close_pull": Asked("github", "GET", "/pulls/9999$", lambda: github.close_pull("infrastructure", 9999, ALLOWED)),
     "set_protection": Asked("github", "PUT", "/protection$", lambda: github.set_protection("infrastructure", ["Test"])),
     "set_team_permission": Asked(
         "github", "PUT", "/teams/web/repos/", lambda: github.set_team_permission("infrastructure", "web", "pull")
@@ -148,7 +148,7 @@ CALLS = {
         lambda: github_actions.find_run("infrastructure", "iac.yml", "t", "2026-01-01T00:00:00Z"),
     ),
     "find_run_by_id": Asked(
-        "github", "GET", "/actions/runs/7$", lambda: github_actions.find_run_by_id("infrastructure", 7), (404,)
+        "github", "GET", "/actions/runs/9999$", lambda: github_actions.find_run_by_id("infrastructure", 9999), (404,)
     ),
     "read_file": Asked(
         "github", "GET", "/contents/README.md", lambda: github.read_file("infrastructure", "README.md", "main"), (404,)
@@ -163,9 +163,9 @@ CALLS = {
     "dispatch": Asked(
         "github", "POST", "/iac.yml/dispatches$", lambda: github_actions.dispatch("infrastructure", "iac.yml", {})
     ),
-    "read_run": Asked("github", "GET", "/actions/runs/7$", lambda: github_actions.read_run("infrastructure", 7)),
+    "read_run": Asked("github", "GET", "/actions/runs/9999$", lambda: github_actions.read_run("infrastructure", 9999)),
     "read_failure": Asked(
-        "github", "GET", "/actions/runs/7/jobs", lambda: github_actions.read_failure("infrastructure", 7)
+        "github", "GET", "/actions/runs/9999/jobs", lambda: github_actions.read_failure("infrastructure", 9999)
     ),
     "read_namespace": Asked(
         "arm", "GET", "/managedNamespaces/c", lambda: resource_manager.read_namespace(CLUSTER, "c"), (404,)
