@@ -3,11 +3,13 @@
 import os
 import random
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from tests.e2e.driver import Desk, Document
+from local.stack import Stack
+from tests.e2e.driver import Desk, Document, body
 from tests.e2e.estate import Estate
 
 # The call by which a step has its effect, in the order of the flow.
@@ -48,9 +50,9 @@ def _created(desk: Desk, since: int, name: str) -> list[str]:
 
 
 def _inputs(entry: Document) -> str:
-    body = entry["body"] if isinstance(entry["body"], dict) else {}
-    inputs = body.get("inputs") or {}
-    return str(inputs.get("run_id") or inputs.get("request_id") or body.get("ref") or body.get("name") or "")
+    sent = entry["body"] if isinstance(entry["body"], dict) else {}
+    inputs = sent.get("inputs") or {}
+    return str(inputs.get("run_id") or inputs.get("request_id") or sent.get("ref") or sent.get("name") or "")
 
 
 def test_each_step_fails_once_and_a_retry_makes_no_earlier_call_again(desk: Desk) -> None:
@@ -136,3 +138,22 @@ def test_a_vendor_that_answers_200_with_nonsense_is_never_believed(desk: Desk, c
     desk.heal()
     assert desk.decide(request_id, "undo").status_code == 202
     desk.wait(request_id, "undone", seconds=120)
+
+
+@pytest.mark.parametrize("content", list(NONSENSE))
+def test_keys_and_secrets_that_are_nonsense_let_nothing_begin(fresh_stack: Callable[..., Stack], content: str) -> None:
+    """Sign-in keys, the app's own tokens and GitHub's key are asked for at the first use after a start."""
+    desk = Desk(fresh_stack("nonsense", host_environment={"APPSTORE_RETRY_SECONDS": "0.2"}))
+    desk.fault(system="entra", mode="body", status=200, body=NONSENSE[content], times=None, agent="appstore")
+    refused = desk.call("POST", "requests", "requester", body("keyless-api"), Idempotency_Key="keyless")
+    assert (refused.status_code, refused.headers["content-type"]) == (503, "application/problem+json"), refused.text
+    assert "entra id" in refused.json()["detail"]
+    desk.heal()
+    desk.fault(system="key_vault", mode="body", status=200, body=NONSENSE[content], times=None, agent="appstore")
+    request_id = desk.order("keyless-api", key="keyless")
+    parked = desk.wait(request_id, "parked", seconds=120)
+    assert [step for step in parked["steps"] if step["state"] == "done"] == []
+    assert "key vault" in parked["problem"]["detail"]
+    desk.heal()
+    assert desk.decide(request_id, "retry").status_code == 202
+    desk.wait(request_id, "awaiting_approval")
