@@ -50,13 +50,13 @@ async def ensure_namespace(data: ActivityInput) -> Nothing:
 
 @activity
 async def ensure_federated_credential(data: Deployment) -> Nothing:
-    """Let the repository's pipeline act as the environment's identity, for this environment only.
+    """Let the repository's pipeline act as the deployment identity, for this environment only.
 
     Idempotency: PUT by name below the environment's own identity.
     """
     environment = str(data.run.environment)
     subject = f"{data.subject_prefix}:environment:{environment}"
-    identity = data.outputs["identity_id"]
+    identity = data.outputs["deployment_identity_id"]
     await resource_manager.put_federated_credential(
         identity, f"github-{environment}", issuer=GITHUB_ISSUER, subject=subject
     )
@@ -67,7 +67,7 @@ async def ensure_federated_credential(data: Deployment) -> Nothing:
 
 @activity
 async def ensure_workload_credential(data: Deployment) -> Nothing:
-    """Let the application's pods act as the environment's identity: its service account, in its namespace.
+    """Let the application's pods act as the workload identity: its service account, in its namespace.
 
     Idempotency: PUT by name below the environment's own identity.
     """

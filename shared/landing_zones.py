@@ -38,6 +38,7 @@ class LandingZone(Model):
         cluster_name: its name.
         cluster_resource_group: its resource group.
         registry: login server of the container registry.
+        registry_id: its ARM id. Its role assignment mode is "RBAC Registry + ABAC Repository Permissions".
         dns_zone: zone in which applications get their name.
         dns_resource_group: resource group of the zone.
         dns_subscription_id: subscription of the zone.
@@ -59,6 +60,7 @@ class LandingZone(Model):
     cluster_name: ResourceName
     cluster_resource_group: ResourceName
     registry: str = Field(pattern=r"^[a-z0-9]{5,50}\.azurecr\.io$")
+    registry_id: str = Field(pattern=rf"^{_GROUP}/providers/Microsoft\.ContainerRegistry/registries/{_NAME}$")
     dns_zone: Host
     dns_resource_group: ResourceName
     dns_subscription_id: Guid

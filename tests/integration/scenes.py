@@ -123,7 +123,11 @@ async def _set_protection(world: World, activity: str) -> Scene:
 
 async def _ensure_environment(world: World, activity: str) -> Scene:
     record = await _repository(world)
-    outputs = {"identity_client_id": "client", "key_vault_uri": "https://kv-x.vault.azure.net/"}
+    outputs = {
+        "deployment_client_id": "client",
+        "identity_client_id": "workload",
+        "key_vault_uri": "https://kv-x.vault.azure.net/",
+    }
     place = f"/repos/contoso/{record.application}/environments"
 
     def count() -> int:
@@ -280,7 +284,7 @@ async def _federated_credential(world: World, activity: str) -> Scene:
     identity = make_identity(world, record)
     payload = Deployment(
         run=run_of(record, "deployment", "dev"),
-        outputs={"identity_id": identity},
+        outputs={"deployment_identity_id": identity},
         subject_prefix="repo:contoso@1/x@2",
     )
 

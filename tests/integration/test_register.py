@@ -238,7 +238,7 @@ async def test_a_done_step_answers_from_the_register_and_another_input_runs_agai
     assert {entry["system"] for entry in world.calls(began)} == {"storage"}
     (step,) = await steps.of_request(record.application, record.id)
     assert (step.state, step.attempts, len(step.made)) == (StepState.DONE, 1, 1)
-    outputs = {"identity_client_id": "one", "key_vault_uri": "https://kv.vault.azure.net"}
+    outputs = {"deployment_client_id": "d", "identity_client_id": "one", "key_vault_uri": "https://kv.vault.azure.net"}
     first = Deployment(run=run_of(record, "deployment", "dev"), outputs=outputs)
     await world.value("ensure_environment", first)
     began = world.position()

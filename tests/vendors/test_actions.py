@@ -28,6 +28,15 @@ class Clouds:
     def __init__(self) -> None:
         self.calls: list[Any] = []
 
+    def verify(self, token: str) -> dict[str, str]:
+        return {"oid": f"principal of {token}"}
+
+    def require_user(self, cluster: str, principal: str) -> None:
+        self.calls.append(("user", cluster, principal))
+
+    def require_writer(self, *place: str) -> None:
+        self.calls.append(("writer", *place))
+
     async def push(self, repository: str, tag: str, context: Path, dockerfile: Path) -> str:
         self.calls.append((repository, tag, context.name, dockerfile.name))
         return "sha256:" + "5" * 64
@@ -44,7 +53,11 @@ class ActionsWorld(World):
         self.clouds = Clouds()
         login = web.post("/{tenant}/oauth2/v2.0/token", self._login)
         names = [Vendor(name, (), [], self.clouds) for name in ("registry", "kubernetes")]
-        return [*names, Vendor("entra", ("login.microsoftonline.com",), [login]), actions.build(self.kernel)]
+        return [
+            *names,
+            Vendor("entra", ("login.microsoftonline.com",), [login], self.clouds),
+            actions.build(self.kernel),
+        ]
 
     async def _login(self, request: web.Request) -> web.StreamResponse:
         form = await request.post()
@@ -291,8 +304,9 @@ async def test_build_bake_and_deploy(world: ActionsWorld) -> None:
               - uses: actions/checkout@v5
               - uses: azure/login@v3
                 with: {client-id: c, tenant-id: t}
+              - uses: azure/use-kubelogin@v1
               - uses: azure/aks-set-context@v5
-                with: {resource-group: rg, cluster-name: aks}
+                with: {resource-group: rg, cluster-name: aks, use-kubelogin: "true"}
               - uses: azure/k8s-bake@v3
                 id: bake
                 with:
@@ -315,10 +329,14 @@ async def test_build_bake_and_deploy(world: ActionsWorld) -> None:
     found = (jobs["build"]["conclusion"], jobs["deploy (good)"]["conclusion"], jobs["deploy (wrong)"]["conclusion"])
     assert found == ("success", "success", "failure"), log
     assert "CrashLoopBackOff" in log
-    pushed, applied = world.clouds.calls
+    writer, pushed, *deployed = world.clouds.calls
+    assert writer == ("writer", "reg.azurecr.io/app", "")
     assert pushed[:2] == ("reg.azurecr.io/app", run["head_sha"])
+    principal = "principal of azure-token-1234567890"
+    assert ("user", "aks", principal) in deployed
+    assert ("writer", "aks", "wrong", principal) in deployed
     image = "reg.azurecr.io/app@sha256:" + "5" * 64
-    assert applied == ("aks", "good", [{"kind": "Deployment", "spec": {"image": image, "ready": True}}])
+    assert ("aks", "good", [{"kind": "Deployment", "spec": {"image": image, "ready": True}}]) in deployed
 
 
 async def test_python_is_isolated_and_artifacts_pass_between_jobs(world: ActionsWorld) -> None:

@@ -314,3 +314,38 @@ async def test_a_build_that_cannot_work_fails(platform: Platform, context: Path,
         await platform.registry.push(REPOSITORY, "1", context, dockerfile)
     with pytest.raises(registry.BuildError, match="no such host"):
         await platform.registry.push("crother.azurecr.io/shop", "1", context, dockerfile)
+
+
+def _assign(platform: Platform, role: str, scope: str, **properties: str) -> None:
+    definitions = platform.estate.store.list("role-definition/")
+    wanted = next(item["id"] for _, item in definitions if item["properties"]["roleName"] == role)
+    place = f"{scope}/providers/Microsoft.Authorization/roleAssignments/{role.replace(' ', '')}"
+    kind = "Microsoft.Authorization/roleAssignments"
+    platform.make(place, kind, principalId="pipeline", roleDefinitionId=wanted, scope=scope, **properties)
+
+
+async def test_only_the_roles_that_azure_asks_for_open_cluster_and_namespace(platform: Platform) -> None:
+    with pytest.raises(KubernetesError, match="Cluster User Role"):
+        platform.clusters.require_user("aks-dev-weu", "pipeline")
+    _assign(platform, "Azure Kubernetes Service Cluster User Role", CLUSTER_ID)
+    platform.clusters.require_user("aks-dev-weu", "pipeline")
+    with pytest.raises(KubernetesError, match="RBAC Writer"):
+        platform.clusters.require_writer("aks-dev-weu", "shop-dev", "pipeline")
+    _assign(platform, "Azure Kubernetes Service RBAC Writer", f"{CLUSTER_ID}/namespaces/shop-dev")
+    platform.clusters.require_writer("aks-dev-weu", "shop-dev", "pipeline")
+    for namespace, principal in (("shop-dev", "other"), ("shop-dev2", "pipeline")):
+        with pytest.raises(KubernetesError, match="Forbidden"):
+            platform.clusters.require_writer("aks-dev-weu", namespace, principal)
+
+
+async def test_only_the_applications_own_repository_takes_its_images(platform: Platform) -> None:
+    platform.registry._store.put("refresh/secret", "pipeline")
+    with pytest.raises(registry.BuildError, match="denied"):
+        platform.registry.require_writer(REPOSITORY, "secret")
+    condition = "@Request[Microsoft.ContainerRegistry/registries/repositories:name] StringEqualsIgnoreCase 'shop'"
+    scope = platform.registry._registry_id("crcontosodev.azurecr.io")
+    _assign(platform, "Container Registry Repository Writer", scope, condition=condition)
+    platform.registry.require_writer(REPOSITORY, "secret")
+    for repository, token in ((f"{REPOSITORY}-2", "secret"), (REPOSITORY, "")):
+        with pytest.raises(registry.BuildError, match="denied"):
+            platform.registry.require_writer(repository, token)

@@ -10,6 +10,39 @@ resource "azurerm_role_assignment" "workload_reads_secrets" {
   skip_service_principal_aad_check = true # the identity is seconds old: the directory may not know it yet
 }
 
+resource "azurerm_role_assignment" "deployment_pushes_images" {
+  name                             = uuidv5("url", "${var.registry_id}/${azurerm_user_assigned_identity.deployment.name}/push")
+  scope                            = var.registry_id
+  role_definition_name             = "Container Registry Repository Writer"
+  principal_id                     = azurerm_user_assigned_identity.deployment.principal_id
+  principal_type                   = "ServicePrincipal"
+  skip_service_principal_aad_check = true
+  condition_version                = "2.0"
+  # The registry is shared: everything it allows is allowed in the application's own repository only.
+  condition = join(" AND ", [
+    for action in ["content/read", "content/write", "metadata/read", "metadata/write"] :
+    "(!(ActionMatches{'Microsoft.ContainerRegistry/registries/repositories/${action}'}) OR @Request[Microsoft.ContainerRegistry/registries/repositories:name] StringEqualsIgnoreCase '${var.application}')"
+  ])
+}
+
+resource "azurerm_role_assignment" "deployment_reaches_cluster" {
+  name                             = uuidv5("url", "${var.cluster_id}/${azurerm_user_assigned_identity.deployment.name}/reach")
+  scope                            = var.cluster_id
+  role_definition_name             = "Azure Kubernetes Service Cluster User Role"
+  principal_id                     = azurerm_user_assigned_identity.deployment.principal_id
+  principal_type                   = "ServicePrincipal"
+  skip_service_principal_aad_check = true
+}
+
+resource "azurerm_role_assignment" "deployment_writes_namespace" {
+  name                             = uuidv5("url", "${var.cluster_id}/${var.namespace}/${azurerm_user_assigned_identity.deployment.name}/write")
+  scope                            = "${var.cluster_id}/namespaces/${var.namespace}"
+  role_definition_name             = "Azure Kubernetes Service RBAC Writer"
+  principal_id                     = azurerm_user_assigned_identity.deployment.principal_id
+  principal_type                   = "ServicePrincipal"
+  skip_service_principal_aad_check = true
+}
+
 resource "azurerm_role_assignment" "team" {
   name                 = uuidv5("url", "${var.names.resource_group}/${var.team_group_id}/${var.team_role}")
   scope                = azurerm_resource_group.this.id

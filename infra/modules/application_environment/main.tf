@@ -25,6 +25,15 @@ resource "azurerm_user_assigned_identity" "workload" {
   tags                = local.tags
 }
 
+# The identity the repository's pipeline deploys with: it may push the application's images and change its namespace,
+# and it may not read what the application may read.
+resource "azurerm_user_assigned_identity" "deployment" {
+  name                = "${var.names.identity}-deploy"
+  location            = azurerm_resource_group.this.location
+  resource_group_name = azurerm_resource_group.this.name
+  tags                = local.tags
+}
+
 resource "azurerm_dns_cname_record" "application" {
   name                = var.dns.record
   zone_name           = var.dns.zone_name

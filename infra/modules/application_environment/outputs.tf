@@ -4,18 +4,28 @@ output "resource_group" {
 }
 
 output "identity_id" {
-  description = "Resource id of the workload identity; the federated credential hangs below it."
+  description = "Resource id of the workload identity; the federated credential of the pods hangs below it."
   value       = azurerm_user_assigned_identity.workload.id
 }
 
 output "identity_client_id" {
-  description = "Client id the application and its pipeline sign in with."
+  description = "Client id the application signs in with."
   value       = azurerm_user_assigned_identity.workload.client_id
 }
 
 output "identity_principal_id" {
   description = "Object id of the workload identity, for role assignments elsewhere."
   value       = azurerm_user_assigned_identity.workload.principal_id
+}
+
+output "deployment_identity_id" {
+  description = "Resource id of the deployment identity; the federated credential of the repository hangs below it."
+  value       = azurerm_user_assigned_identity.deployment.id
+}
+
+output "deployment_client_id" {
+  description = "Client id the repository's pipeline signs in with."
+  value       = azurerm_user_assigned_identity.deployment.client_id
 }
 
 output "key_vault_uri" {

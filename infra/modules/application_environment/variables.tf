@@ -189,6 +189,39 @@ variable "dns" {
   }
 }
 
+variable "cluster_id" {
+  description = "Resource id of the landing zone's AKS cluster."
+  type        = string
+  nullable    = false
+
+  validation {
+    condition     = can(regex("(?i)^/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\\.ContainerService/managedClusters/[^/]+$", var.cluster_id))
+    error_message = "cluster_id: the resource id of an AKS cluster."
+  }
+}
+
+variable "namespace" {
+  description = "Kubernetes namespace of the environment; the App Store makes it."
+  type        = string
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", var.namespace))
+    error_message = "namespace: 1 to 63 lower case letters, digits and dashes, no dash at either end."
+  }
+}
+
+variable "registry_id" {
+  description = "Resource id of the landing zone's container registry, which is in the mode RBAC Registry + ABAC Repository Permissions."
+  type        = string
+  nullable    = false
+
+  validation {
+    condition     = can(regex("(?i)^/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\\.ContainerRegistry/registries/[^/]+$", var.registry_id))
+    error_message = "registry_id: the resource id of a container registry."
+  }
+}
+
 variable "log_workspace_id" {
   description = "Resource id of the landing zone's Log Analytics workspace."
   type        = string

@@ -50,6 +50,9 @@ module "environment" {
   team_role             = var.team_role
   platform_principal_id = var.platform_principal_id
   dns                   = var.dns
+  cluster_id            = var.cluster_id
+  namespace             = var.namespace
+  registry_id           = var.registry_id
   log_workspace_id      = var.log_workspace_id
   monthly_budget        = var.monthly_budget
   budget_start          = var.budget_start

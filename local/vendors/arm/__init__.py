@@ -12,6 +12,7 @@ from .api import Api
 from .estate import Estate, Resource, visible
 from .ids import parse
 
+ASSIGNMENT = "Microsoft.Authorization/roleAssignments"
 PLATFORM = Path(__file__).with_name("platform.json")
 
 
@@ -90,6 +91,23 @@ class Arm:
         owners = self._estate.of_type("Microsoft.ManagedIdentity/userAssignedIdentities")
         found = (item["properties"] for item in owners if item["properties"]["clientId"] == client_id)
         return next((str(properties["principalId"]) for properties in found), None)
+
+    def assignments(self, principal: str, role: str, scope: str) -> list[Resource]:
+        """The principal's assignments of a built-in role at a scope or above it."""
+        definitions = (self._role_name(item) for item in self._estate.of_type(ASSIGNMENT))
+        found = zip(self._estate.of_type(ASSIGNMENT), definitions, strict=True)
+        return [
+            visible(item)
+            for item, name in found
+            if name == role
+            and item["properties"]["principalId"] == principal
+            and f"{scope}/".lower().startswith(f"{item['properties']['scope']}/".lower())
+        ]
+
+    def _role_name(self, assignment: Resource) -> str:
+        guid = assignment["properties"]["roleDefinitionId"].rpartition("/")[2]
+        definition = self._estate.store.get(f"role-definition/{guid}") or {"properties": {"roleName": ""}}
+        return str(definition["properties"]["roleName"])
 
     def dns_record(self, host: str) -> Resource | None:
         """The CNAME or A record set of a host name, from whatever zone holds it."""

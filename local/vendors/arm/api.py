@@ -1,6 +1,7 @@
 """Azure Resource Manager over HTTP: one route, dispatched by what the path names."""
 
 import json
+import re
 import time
 import uuid
 from typing import Any
@@ -20,6 +21,8 @@ from .vaults import answer_deleted_vaults
 
 HOST = "https://management.azure.com"
 LOCK = "microsoft.authorization/locks"
+# A Kubernetes namespace is a scope of role assignments and no resource.
+NAMESPACE = re.compile(r"(?<=[^/])/namespaces/[^/]+$", re.IGNORECASE)
 
 
 class Api:
@@ -208,10 +211,9 @@ class Api:
         if holder and holder["properties"].get("provisioningState") == "Deleting":
             code = "ResourceGroupBeingDeleted" if holder is not before else "Conflict"
             raise conflict(code, f"'{holder['name']}' is being deleted and cannot be written.")
-        if target.scope.count("/") > 4 and self._estate.get(target.scope) is None:
-            message = (
-                f"Can not perform requested operation on nested resource. Parent resource '{target.scope}' not found."
-            )
+        parent = NAMESPACE.sub("", target.scope)
+        if parent.count("/") > 4 and self._estate.get(parent) is None:
+            message = f"Can not perform requested operation on nested resource. Parent resource '{parent}' not found."
             raise ArmError(404, "ParentResourceNotFound", message)
         location = str(body.get("location", "")).replace(" ", "").lower()
         if before and location and location != str(before.get("location", location)).lower():

@@ -65,6 +65,27 @@ class Clusters:
                 lines.append(f'deployment "{place.name}" successfully rolled out')
         return lines
 
+    def require_user(self, cluster: str, principal: str) -> None:
+        """Demand the role that may fetch the cluster's credentials.
+
+        Raises:
+            KubernetesError: the principal may not, in the Azure CLI's words.
+        """
+        self._require_role(principal, "Azure Kubernetes Service Cluster User Role", self._cluster_id(cluster) or "")
+
+    def require_writer(self, cluster: str, namespace: str, principal: str) -> None:
+        """Demand the role that may change what is in a namespace (Azure RBAC for Kubernetes).
+
+        Raises:
+            KubernetesError: the principal may not.
+        """
+        scope = f"{self._cluster_id(cluster)}/namespaces/{namespace}"
+        self._require_role(principal, "Azure Kubernetes Service RBAC Writer", scope)
+
+    def _require_role(self, principal: str, role: str, scope: str) -> None:
+        if not self._kernel.vendor("arm").assignments(principal, role, scope):
+            raise KubernetesError(f"Forbidden: {principal} does not have access: no role {role} at {scope}")
+
     def objects(self, cluster: str = "", namespace: str = "", kind: str = "") -> list[tuple[Place, Manifest]]:
         """What was applied, by cluster, namespace and kind where given."""
         found = [(key.split("/"), manifest) for key, manifest in self._store.list("object/")]

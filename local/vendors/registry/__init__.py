@@ -7,6 +7,7 @@ import asyncio
 import hashlib
 import io
 import json
+import secrets
 import shutil
 import tarfile
 from pathlib import Path
@@ -22,6 +23,7 @@ from .dockerfile import build as build_image
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar"
+WRITER = "Container Registry Repository Writer"
 REQUIREMENTS_LABEL = "local.requirements"
 
 __all__ = ["REQUIREMENTS_LABEL", "BuildError", "Registry", "build"]
@@ -39,12 +41,36 @@ class Registry:
         Raises:
             BuildError: the registry does not exist, or the image cannot be built.
         """
-        self._require_registry(repository.partition("/")[0])
+        self._registry_id(repository.partition("/")[0])
         digest = await asyncio.to_thread(self._build, context, dockerfile)
         with self._store.transaction():
             self._store.put(f"image/{repository}/{digest}", {})
             self._store.put(f"tag/{repository}:{tag}", digest)
         return digest
+
+    def require_writer(self, repository: str, refresh_token: str) -> None:
+        """Demand that whoever signed in may push to a repository: the role, and its condition on the name.
+
+        Raises:
+            BuildError: nobody signed in, or the principal may not push here; in the registry's words.
+        """
+        server, _, name = repository.partition("/")
+        principal = self._store.get(f"refresh/{refresh_token}")
+        assignments = self._kernel.vendor("arm").assignments(principal, WRITER, self._registry_id(server))
+        written = f"repositories:name] StringEqualsIgnoreCase '{name}'"
+        if not any(written in item["properties"].get("condition", "") for item in assignments):
+            raise BuildError(f"failed to push: denied: requested access to the resource is denied ({repository})")
+
+    async def exchange(self, request: web.Request) -> web.Response:
+        """An Entra token for a refresh token of this registry."""
+        form = await request.post()
+        try:
+            claims = self._kernel.vendor("entra").verify(str(form["access_token"]))
+        except (KeyError, ValueError):
+            return _unknown("UNAUTHORIZED", "authentication required", 401)
+        token = secrets.token_urlsafe(32)
+        self._store.put(f"refresh/{token}", claims["oid"])
+        return web.json_response({"refresh_token": token})
 
     def config(self, repository: str, digest: str) -> dict[str, Any] | None:
         """The configuration of an image (Cmd, Env, WorkingDir, Labels), or None when there is no such image."""
@@ -82,11 +108,12 @@ class Registry:
         file = self._blob(request.match_info["digest"])
         return web.FileResponse(file) if file.is_file() else _unknown("BLOB_UNKNOWN", "blob unknown to registry")
 
-    def _require_registry(self, server: str) -> None:
+    def _registry_id(self, server: str) -> str:
         kind = "Microsoft.ContainerRegistry/registries"
-        known = [item["properties"]["loginServer"] for item in self._kernel.vendor("arm").resources(kind=kind)]
-        if server not in known:
-            raise BuildError(f"failed to push: dial tcp: lookup {server}: no such host")
+        for item in self._kernel.vendor("arm").resources(kind=kind):
+            if item["properties"]["loginServer"] == server:
+                return str(item["id"])
+        raise BuildError(f"failed to push: dial tcp: lookup {server}: no such host")
 
     def _build(self, context: Path, dockerfile: Path) -> str:
         image = build_image(context, dockerfile)
@@ -132,14 +159,15 @@ def _canonical(document: dict[str, Any]) -> bytes:
     return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
 
 
-def _unknown(code: str, message: str) -> web.Response:
-    return web.json_response({"errors": [{"code": code, "message": message}]}, status=404)
+def _unknown(code: str, message: str, status: int = 404) -> web.Response:
+    return web.json_response({"errors": [{"code": code, "message": message}]}, status=status)
 
 
 def build(kernel: Kernel) -> Vendor:
     registry = Registry(kernel)
     routes = [
         web.get("/v2/", registry.version),
+        web.post("/oauth2/exchange", registry.exchange),
         web.get("/v2/{name:.+}/manifests/{reference}", registry.manifest),
         web.get("/v2/{name:.+}/blobs/{digest}", registry.blob),
     ]

@@ -37,6 +37,9 @@ variables {
     record              = "payments-api"
     target              = "ingress.aks-dev-weu.contoso.com"
   }
+  cluster_id       = "/subscriptions/20000000-0000-0000-0000-000000000001/resourceGroups/rg-platform-dev/providers/Microsoft.ContainerService/managedClusters/aks-dev-weu"
+  namespace        = "payments-api-dev"
+  registry_id      = "/subscriptions/20000000-0000-0000-0000-000000000001/resourceGroups/rg-platform-dev/providers/Microsoft.ContainerRegistry/registries/crcontosodev"
   log_workspace_id = "/subscriptions/20000000-0000-0000-0000-000000000001/resourceGroups/rg-platform-dev/providers/Microsoft.OperationalInsights/workspaces/log-dev-weu"
   monthly_budget   = 200
   budget_start     = "2026-11-01T00:00:00Z"

@@ -29,6 +29,9 @@ variables {
     record              = "payments-api"
     target              = "ingress.aks-prod-weu.contoso.com"
   }
+  cluster_id       = "/subscriptions/20000000-0000-0000-0000-000000000002/resourceGroups/rg-platform-prod/providers/Microsoft.ContainerService/managedClusters/aks-prod-weu"
+  namespace        = "payments-api-prod"
+  registry_id      = "/subscriptions/20000000-0000-0000-0000-000000000002/resourceGroups/rg-platform-prod/providers/Microsoft.ContainerRegistry/registries/crcontosoprod"
   log_workspace_id = "/subscriptions/20000000-0000-0000-0000-000000000002/resourceGroups/rg-platform-prod/providers/Microsoft.OperationalInsights/workspaces/log-prod-weu"
   monthly_budget   = 900
   budget_start     = "2026-11-01T00:00:00Z"
