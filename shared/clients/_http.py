@@ -202,7 +202,7 @@ def error_of(integration: str, call: Call, response: httpx.Response) -> Integrat
     if status in (409, 412, 422):
         return ConflictError(place, detail)
     if status < httpx.codes.BAD_REQUEST:
-        return TransientIntegrationError(place, f"unexpected answer: {detail}", wait)
+        return TransientIntegrationError(place, f"the answer is not what the vendor documents: {detail}", wait)
     return PermanentIntegrationError(place, detail)
 
 
@@ -226,4 +226,4 @@ def _detail(response: httpx.Response) -> str:
         text = ": ".join(str(part) for part in (code, message, *reasons) if part and part != "None")
     else:
         text = response.headers.get("content-type", "no body")
-    return redact(text[:300]) or f"HTTP {response.status_code}"
+    return redact(text[:300]) or "no reason given"

@@ -22,7 +22,7 @@ from tests.e2e.estate import Estate
 
 SYSTEMS = ("github", "arm", "key_vault", "storage", "entra", "kubernetes")
 AGENT = "appstore-orchestrator"
-SAMPLE = 12
+SAMPLE = 8
 LANES = 6
 type StackFactory = Callable[..., Stack]
 
@@ -172,7 +172,7 @@ def stack_for_kills(fresh_stack: StackFactory) -> Stack:
     return fresh_stack("crash", host_environment={"APPSTORE_RETRY_SECONDS": "0.5", "APPSTORE_POLL_SECONDS": "0.3"})
 
 
-def test_a_dozen_kills_leave_one_of_everything(stack_for_kills: Stack) -> None:
+def test_some_kills_leave_one_of_everything(stack_for_kills: Stack) -> None:
     seed = int(os.environ.get("CRASH_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
     every = _undisturbed(stack_for_kills, "calm-api")
     chosen = random.Random(seed).sample(every, SAMPLE)  # noqa: S311 - a drawn sample, repeatable by its seed
