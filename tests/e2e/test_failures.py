@@ -140,20 +140,28 @@ def test_a_vendor_that_answers_200_with_nonsense_is_never_believed(desk: Desk, c
     desk.wait(request_id, "undone", seconds=120)
 
 
-@pytest.mark.parametrize("content", list(NONSENSE))
-def test_keys_and_secrets_that_are_nonsense_let_nothing_begin(fresh_stack: Callable[..., Stack], content: str) -> None:
+def test_keys_and_secrets_that_are_nonsense_let_nothing_begin(fresh_stack: Callable[..., Stack]) -> None:
     """Sign-in keys, the app's own tokens and GitHub's key are asked for at the first use after a start."""
     desk = Desk(fresh_stack("nonsense", host_environment={"APPSTORE_RETRY_SECONDS": "0.2"}))
-    desk.fault(system="entra", mode="body", status=200, body=NONSENSE[content], times=None, agent="appstore")
-    refused = desk.call("POST", "requests", "requester", body("keyless-api"), Idempotency_Key="keyless")
-    assert (refused.status_code, refused.headers["content-type"]) == (503, "application/problem+json"), refused.text
-    assert "entra id" in refused.json()["detail"]
-    desk.heal()
-    desk.fault(system="key_vault", mode="body", status=200, body=NONSENSE[content], times=None, agent="appstore")
+    for content in NONSENSE.values():
+        desk.fault(system="entra", mode="body", status=200, body=content, times=None, agent="appstore")
+        refused = desk.call("POST", "requests", "requester", body("keyless-api"), Idempotency_Key="keyless")
+        assert (refused.status_code, refused.headers["content-type"]) == (503, "application/problem+json"), refused.text
+        assert "entra id" in refused.json()["detail"]
+        desk.heal()
+    secret: Document = {"system": "key_vault", "mode": "body", "status": 200, "times": None, "agent": "appstore"}
+    desk.fault(**secret, body=NONSENSE["nothing"])
     request_id = desk.order("keyless-api", key="keyless")
+    _require_parked_at_the_vault(desk, request_id)
+    desk.fault(**secret, body=NONSENSE["page"])
+    assert desk.decide(request_id, "retry").status_code == 202
+    _require_parked_at_the_vault(desk, request_id)
+    assert desk.decide(request_id, "retry").status_code == 202
+    desk.wait(request_id, "awaiting_approval")
+
+
+def _require_parked_at_the_vault(desk: Desk, request_id: str) -> None:
     parked = desk.wait(request_id, "parked", seconds=120)
     assert [step for step in parked["steps"] if step["state"] == "done"] == []
     assert "key vault" in parked["problem"]["detail"]
     desk.heal()
-    assert desk.decide(request_id, "retry").status_code == 202
-    desk.wait(request_id, "awaiting_approval")

@@ -1,13 +1,15 @@
 import httpx
 import pytest
 
-from tests.e2e.driver import Desk
+from tests.e2e import contracts
+from tests.e2e.driver import Desk, Document
 from tests.e2e.estate import SUBSCRIPTION, TAG, Estate
 
 HOSTILE = '${file("/etc/passwd")} [[ 7*7 ]] ${{ github.token }} {{ .Values }} <!everyone>\nsecond line'
 
 
 def test_a_request_becomes_a_running_service_and_undo_leaves_nothing(desk: Desk) -> None:
+    began = desk.position()
     request = desk.onboard("whole-api", description=HOSTILE)
     assert request["state"] == "succeeded", request["problem"]
     result = request["result"]
@@ -19,6 +21,9 @@ def test_a_request_becomes_a_running_service_and_undo_leaves_nothing(desk: Desk)
     assert health.json()["application"] == "whole-api"
     _require_idempotent(desk, request["id"])
     _require_undo(desk, estate, request["id"])
+    if check := contracts.load_check():
+        count = contracts.require_documented(check, desk.stack.journal(began))
+        print(f"\n{count} calls, each as its vendor documents it")  # noqa: T201 - the proof
     again = desk.order("whole-api", key="whole-again", description=HOSTILE)
     desk.wait(again, "awaiting_approval")
 
@@ -70,3 +75,15 @@ def test_what_somebody_else_made_after_the_approval_is_a_conflict_and_stays(desk
     assert TAG not in repository.get("custom_properties", {})
     kept = desk.stack.vendors.get(record, headers=estate._azure).json()
     assert kept["properties"]["CNAMERecord"]["cname"] == "elsewhere.example.com"
+
+
+def test_the_contract_check_finds_what_is_wrong() -> None:
+    check = contracts.load_check()
+    if check is None:
+        pytest.skip(f"the vendors' contracts are not at {contracts.FOLDER}: the whole run was not held against them")
+    url = "https://api.github.com/orgs/contoso/repos"
+    good = {"method": "POST", "url": url, "agent": "x", "content_type": "application/json", "body": {"name": "a"}}
+    assert contracts.complaints(check, good) == []
+    changes: list[Document] = [{"method": "PUT"}, {"url": f"{url}x"}, {"body": {}}, {"body": {"name": 1}}]
+    for change in changes:
+        assert contracts.complaints(check, good | change), change

@@ -97,7 +97,7 @@ async def test_the_life_of_an_environment(offline_runner: Runner, azure: Kernel)
     runner, variables, estate = offline_runner, f"--tfvars={VARIABLES}", azure.vendor("arm")
     planned = await run(runner, "plan", "p1", variables)
     again = await run(runner, "plan", "p2", variables)
-    assert planned["summary"] == {"create": 15, "update": 0, "replace": 0, "delete": 0, "noop": 0}
+    assert planned["summary"] == {"create": 19, "update": 0, "replace": 0, "delete": 0, "noop": 0}
     assert planned["changeset_sha256"] == again["changeset_sha256"]
     assert estate.resource(GROUP) is None, "a plan makes nothing"
 
@@ -121,7 +121,7 @@ async def test_the_life_of_an_environment(offline_runner: Runner, azure: Kernel)
     assert drift[0]["after"]["tags"]["owner-team"] == "somebody else"
 
     removal = await run(runner, "destroy-plan", "p3", variables)
-    assert removal["summary"]["delete"] == 15
+    assert removal["summary"]["delete"] == 19
     await run(runner, "destroy", "x1", "--plan-run-id=p3", f"--plan-sha256={removal['plan_sha256']}")
     assert estate.resource(GROUP) is None
     assert estate.dns_record("payments-api.dev.apps.contoso.com") is None

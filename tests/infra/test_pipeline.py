@@ -89,7 +89,7 @@ def pipeline(vendors: Stack, wait_for: Callable[[Callable[[], bool]], None]) -> 
 def test_plan_apply_and_destroy_by_the_workflow(pipeline: Pipeline) -> None:
     commit = pipeline.propose({PATH: json.dumps(VARIABLES)})
     conclusion, planned = pipeline.run("plan", commit=commit)
-    assert (conclusion, planned["status"], planned["summary"]["create"]) == ("success", "succeeded", 15), planned
+    assert (conclusion, planned["status"], planned["summary"]["create"]) == ("success", "succeeded", 19), planned
     change_set = pipeline.blob(f"plans/{planned['run_id']}/changeset.json").content
     assert hashlib.sha256(change_set).hexdigest() == planned["changeset_sha256"]
     _, again = pipeline.run("plan", commit=commit)
@@ -100,7 +100,7 @@ def test_plan_apply_and_destroy_by_the_workflow(pipeline: Pipeline) -> None:
     assert (conclusion, applied["status"]) == ("success", "succeeded"), applied
     assert applied["outputs"]["hostname"] == "payments-api.dev.apps.contoso.com"
     state = json.loads(pipeline.blob(f"tfstate/{STATE}").content)
-    assert len([item for item in state["resources"] if item["mode"] == "managed"]) == 15
+    assert len([item for item in state["resources"] if item["mode"] == "managed"]) == 19
 
     conclusion, stale = pipeline.run("apply", plan_run_id=again["run_id"], plan_sha256=again["plan_sha256"])
     assert (conclusion, stale["problem"]["stale"]) == ("failure", True), stale
@@ -110,7 +110,7 @@ def test_plan_apply_and_destroy_by_the_workflow(pipeline: Pipeline) -> None:
     _, removal = pipeline.run("destroy-plan", commit=commit)
     saved = {"plan_run_id": removal["run_id"], "plan_sha256": removal["plan_sha256"]}
     conclusion, removed = pipeline.run("destroy", **saved)
-    assert (conclusion, removed["summary"]["delete"]) == ("success", 15), removed
+    assert (conclusion, removed["summary"]["delete"]) == ("success", 19), removed
 
 
 def test_a_change_that_brings_code_is_refused(pipeline: Pipeline) -> None:
