@@ -81,6 +81,7 @@ async def _snapshot(record: RequestRecord) -> RequestSnapshot:
         state=record.state,
         round=record.round,
         environments=[str(name) for name in record.body.environments],
+        systems=record.systems,
         digest=record.plan.digest if record.plan else None,
         decide_before=record.decide_before,
         approved_digest=record.approved_digest,
@@ -179,7 +180,7 @@ async def finish_request(data: FinishRequest) -> Nothing:
     state = _S(data.state)
 
     def change(old: RequestRecord) -> RequestRecord:
-        update: dict[str, object] = {"state": state, "problem": None, "residue": data.residue}
+        update: dict[str, object] = {"state": state, "problem": data.problem, "residue": data.residue}
         return old.model_copy(update=update | ({"result": result} if result else {}))
 
     def release(record: RequestRecord, rows: dict[str, Row]) -> list[Write]:

@@ -1,7 +1,7 @@
 """What the platform team set up before the App Store: the pipeline's identities, variables and blob containers.
 
-Made over the vendors' own APIs, once per local run. There is no stored secret: Entra ID trusts the tokens of the
-infrastructure repository's environments.
+Made over the vendors' own APIs, once per local run. Pipelines have no stored secret: Entra ID trusts the
+tokens of the infrastructure repository's environments. The one secret here is that of the OAuth client at ServiceNow.
 """
 
 from dataclasses import dataclass
@@ -23,6 +23,7 @@ API_VERSION = "api-version=2023-01-31"
 ISSUER = "https://token.actions.githubusercontent.com"
 PURPOSES = ("plan", "apply")
 STAGES = ("dev", "qa", "prod")
+SECRETS = {"servicenow-client-secret": "servicenow-secret"}  # what the instance's stand-in knows
 CONTAINERS = ("tfstate", "plans")
 
 
@@ -34,6 +35,7 @@ class Platform:
     github: dict[str, str]
     azure: dict[str, str]
     storage: dict[str, str]
+    vault: dict[str, str]
 
     @property
     def repository(self) -> str:
@@ -46,6 +48,9 @@ class Platform:
             return
         for container in CONTAINERS:
             self._container(container)
+        for name, value in SECRETS.items():
+            url = f"{self.stack.settings['SERVICENOW_KEY_VAULT']}/secrets/{name}?api-version=7.4"
+            self._call("PUT", url, self.vault, {"value": value})
         prefix = self._call("GET", f"{self.repository}/actions/oidc/customization/sub", self.github)["sub_claim_prefix"]
         for purpose in PURPOSES:
             identity = self._identity(f"id-iac-{purpose}")
@@ -98,4 +103,5 @@ def ensure_platform(stack: "Stack") -> None:
     """Make what the platform team provides, unless it is there."""
     storage = {"Authorization": f"Bearer {identity_token(stack, 'https://storage.azure.com/')}"}
     azure = {"Authorization": f"Bearer {identity_token(stack, 'https://management.azure.com/')}"}
-    Platform(stack, github_headers(stack), azure, storage | {"x-ms-version": "2024-11-04"}).ensure()
+    vault = {"Authorization": f"Bearer {identity_token(stack, 'https://vault.azure.net')}"}
+    Platform(stack, github_headers(stack), azure, storage | {"x-ms-version": "2024-11-04"}, vault).ensure()

@@ -1,4 +1,4 @@
-"""Signs in as the App Store does: managed identity -> Key Vault -> GitHub App."""
+"""Signs in as the App Store does: managed identity -> Key Vault -> GitHub App, ServiceNow."""
 
 import time
 from typing import TYPE_CHECKING
@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from local.stack import Stack
 
 GITHUB = "https://api.github.com"
+SERVICENOW = "https://contoso.service-now.com"
 
 
 def identity_token(stack: "Stack", resource: str) -> str:
@@ -28,17 +29,32 @@ def identity_token(stack: "Stack", resource: str) -> str:
 def github_headers(stack: "Stack") -> dict[str, str]:
     """Return the headers of a GitHub call by the App's installation."""
     settings = stack.settings
-    secret = stack.vendors.get(
-        f"{settings['GITHUB_KEY_VAULT']}/secrets/{settings['GITHUB_KEY_SECRET']}?api-version=7.4",
-        headers={"Authorization": f"Bearer {identity_token(stack, 'https://vault.azure.net')}"},
-    )
-    secret.raise_for_status()
+    key = _secret(stack, settings["GITHUB_KEY_VAULT"], settings["GITHUB_KEY_SECRET"])
     now = int(time.time())
     claims = {"iat": now - 60, "exp": now + 300, "iss": settings["GITHUB_APP_ID"]}
-    assertion = jwt.encode(claims, secret.json()["value"], "RS256")
+    assertion = jwt.encode(claims, key, "RS256")
     answer = stack.vendors.post(
         f"{GITHUB}/app/installations/{settings['GITHUB_INSTALLATION_ID']}/access_tokens",
         headers={"Authorization": f"Bearer {assertion}"},
     )
     answer.raise_for_status()
     return {"Authorization": f"Bearer {answer.json()['token']}"}
+
+
+def servicenow_headers(stack: "Stack") -> dict[str, str]:
+    """Return the headers of a ServiceNow call by the App Store's OAuth client."""
+    settings = stack.settings
+    secret = _secret(stack, settings["SERVICENOW_KEY_VAULT"], "servicenow-client-secret")
+    client = {"client_id": settings["SERVICENOW_CLIENT_ID"], "client_secret": secret}
+    answer = stack.vendors.post(f"{SERVICENOW}/oauth_token.do", data={"grant_type": "client_credentials", **client})
+    answer.raise_for_status()
+    return {"Authorization": f"Bearer {answer.json()['access_token']}"}
+
+
+def _secret(stack: "Stack", vault: str, name: str) -> str:
+    answer = stack.vendors.get(
+        f"{vault}/secrets/{name}?api-version=7.4",
+        headers={"Authorization": f"Bearer {identity_token(stack, 'https://vault.azure.net')}"},
+    )
+    answer.raise_for_status()
+    return str(answer.json()["value"])

@@ -23,6 +23,7 @@ from shared.models.runs import (
     ParkRequest,
     PlanResult,
     PlanSet,
+    RecordsInput,
     Repository,
     RequestSnapshot,
     Run,
@@ -33,6 +34,7 @@ from shared.outcome import Outcome, OutcomeStatus
 
 _GIVEN_UP = frozenset({"rejected", "expired", "cancelled"})
 _APPROVED = "provisioning"
+_MANDATORY = frozenset({"prod"})  # no change in production without a change request
 
 
 @orchestrator(OnboardInput)
@@ -69,14 +71,14 @@ def _onboard(context: df.DurableOrchestrationContext, run: Run, data: OnboardInp
         if snapshot.state != _APPROVED:
             continue
         try:
-            yield from _make(context, data, snapshot)
+            lacking = yield from _make(context, data, snapshot)
         except StepFailedError as error:
             if not error.outcome.problem or error.outcome.problem.code != PLAN_CHANGED:
                 raise
             yield from call(context, "ask_again", AskAgain(run=run, round=snapshot.round), data.pace)
             snapshot = yield from _look_again(context, run, data)
             continue
-        finish = FinishRequest(run=run, state="succeeded")
+        finish = FinishRequest(run=run, state="degraded" if lacking else "succeeded", problem=lacking)
         yield from call(context, "finish_request", finish, data.pace)
         return Outcome.done()
 
@@ -143,8 +145,13 @@ def _plans(
     return [plans[name] for name in snapshot.environments]
 
 
-def _make(context: df.DurableOrchestrationContext, data: OnboardInput, snapshot: RequestSnapshot) -> Steps[None]:
-    """Source and environments side by side, then the deployments side by side."""
+def _make(
+    context: df.DurableOrchestrationContext, data: OnboardInput, snapshot: RequestSnapshot
+) -> Steps[Problem | None]:
+    """Source, environments and records side by side, then the deployments side by side, then the records are closed.
+
+    Returns what an optional system lacks: the application runs without it.
+    """
     parent = str(context.instance_id)
     plans = {plan.environment: plan for plan in snapshot.planned}
     missing = [name for name in snapshot.environments if not _provisioned(snapshot, plans[name])]
@@ -154,8 +161,12 @@ def _make(context: df.DurableOrchestrationContext, data: OnboardInput, snapshot:
         tasks.append(
             child(context, "provision", payload, child_instance(parent, f"environment-{name}", snapshot.round))
         )
+    if snapshot.systems:
+        tasks.append(child(context, "keep_records", _records(data), child_instance(parent, "records", snapshot.round)))
     source, *environments = yield from _all(context, tasks)
-    require_all([source, *environments])
+    records = environments.pop() if snapshot.systems else Outcome.done().document()
+    mandatory = [records] if _MANDATORY & set(snapshot.environments) else []
+    require_all([source, *environments, *mandatory])
     outputs = dict(snapshot.outputs)
     for name, document in zip(missing, environments, strict=True):
         outputs[name] = ApplyResult.model_validate(value_of(document)).outputs
@@ -176,6 +187,28 @@ def _make(context: df.DurableOrchestrationContext, data: OnboardInput, snapshot:
         instance = child_instance(parent, f"deploy-{name}", snapshot.round)
         deployments.append(child(context, "deploy", deployment, instance))
     require_all((yield from _all(context, deployments)))
+    return (yield from _close_records(context, data, snapshot, Outcome.model_validate(records)))
+
+
+def _records(data: OnboardInput, *, closing: bool = False) -> RecordsInput:
+    return RecordsInput(
+        request_id=data.request_id,
+        application=data.application,
+        attempt=data.attempt,
+        closing=closing,
+        pace=data.pace,
+    )
+
+
+def _close_records(
+    context: df.DurableOrchestrationContext, data: OnboardInput, snapshot: RequestSnapshot, opened: Outcome
+) -> Steps[Problem | None]:
+    """Close the records with the evidence; what could not be opened or closed is told and healed by a retry."""
+    if not snapshot.systems or not opened.ok:
+        return opened.problem
+    instance = child_instance(str(context.instance_id), "close-records", snapshot.round)
+    document = yield child(context, "keep_records", _records(data, closing=True), instance)
+    return Outcome.model_validate(document).problem
 
 
 def _provisioned(snapshot: RequestSnapshot, plan: EnvironmentPlan) -> bool:

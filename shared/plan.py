@@ -1,5 +1,6 @@
 """The whole-estate plan: its document, its digest, and what it was computed from."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from shared import approvals, archetypes, landing_zones, prices
@@ -38,16 +39,24 @@ def estimate(body: ApplicationRequest) -> Estimate:
     return prices.estimate(archetypes.price_items(_objects(body)))
 
 
-def expected_changes(body: ApplicationRequest, repository: str, *, terraform: bool) -> list[Change]:
-    """What the order will make by the archetype's own list.
+# Records that an optional system keeps of every application, whatever its archetype.
+RECORDS = {"servicenow": ("change request", "configuration item")}
+
+
+def expected_changes(
+    body: ApplicationRequest, repository: str, systems: Iterable[str], *, terraform: bool
+) -> list[Change]:
+    """What the order will make by the archetype's own list, and the records of the optional systems.
 
     Args:
         body: the request.
         repository: ``owner/name``.
+        systems: the optional systems that are in use.
         terraform: with the objects that Terraform makes; the plan has the real ones instead.
     """
     objects = [item for item in _objects(body) if terraform or item[0].owner != "terraform"]
-    return archetypes.changes(objects, application=body.name, repository=repository)
+    records = [Change(system=system, type=kind, name=body.name) for system in systems for kind in RECORDS[system]]
+    return archetypes.changes(objects, application=body.name, repository=repository) + records
 
 
 def _objects(body: ApplicationRequest) -> list[tuple[archetypes.PlannedObject, str | None]]:
@@ -146,7 +155,7 @@ def document(
 
 def all_changes(record: RequestRecord, environments: list[EnvironmentPlan], repository: str) -> list[Change]:
     """Every object of every system: those that we make ourselves and those of the Terraform plans."""
-    ours = expected_changes(record.body, repository, terraform=False)
+    ours = expected_changes(record.body, repository, record.systems, terraform=False)
     return ours + [change for plan in environments for change in plan.changes]
 
 

@@ -9,6 +9,7 @@ import azure.durable_functions as df
 from shared import approvals, archetypes, policies, teams
 from shared import plan as plans
 from shared.canonical import digest
+from shared.clients import servicenow
 from shared.clients._github import owner
 from shared.clock import utc_now
 from shared.errors import PolicyViolationError, RequestRejectedError, StateConflictError
@@ -25,6 +26,8 @@ from shared.register import claims, requests
 from shared.register.audit import Entry
 from shared.settings import AppStoreSettings, load
 
+_OPTIONAL = {"servicenow": servicenow.configured}
+
 
 @dataclass(frozen=True)
 class Judged:
@@ -32,6 +35,7 @@ class Judged:
 
     body: ApplicationRequest
     zones: dict[str, LandingZone]
+    systems: list[str]
     changes: list[Change]
     estimate: Estimate
     verdicts: policies.Verdicts
@@ -60,7 +64,8 @@ async def judge(body: ApplicationRequest, caller: Caller) -> Judged:
             detail = f"{body.archetype} has no environment {name}."
             raise RequestRejectedError("unknown-environment", detail, pointer="/environments")
     zones = plans.find_zones(body)
-    changes = plans.expected_changes(body, f"{owner()}/{body.name}", terraform=True)
+    systems = [name for name, configured in _OPTIONAL.items() if configured()]
+    changes = plans.expected_changes(body, f"{owner()}/{body.name}", systems, terraform=True)
     estimate = plans.estimate(body)
     question = {"request": body.document(), "estimate": {"monthly": estimate.monthly}, "time": _now()}
     verdicts = await policies.evaluate_request(question)
@@ -69,7 +74,7 @@ async def judge(body: ApplicationRequest, caller: Caller) -> Judged:
         raise PolicyViolationError(verdicts.denying_rules, sentences)
     findings = [verdict.id for verdict in verdicts.require_approval]
     needs = approvals.needed(findings, [str(name) for name in body.environments], caller.id)
-    return Judged(body, zones, changes, estimate, verdicts, needs)
+    return Judged(body, zones, systems, changes, estimate, verdicts, needs)
 
 
 def _now() -> str:
@@ -177,6 +182,7 @@ def _record(identifier: str, caller: Caller, judged: Judged, now: str) -> Reques
         body=body,
         body_hash=body_hash(body),
         instance_id=onboard_instance(identifier, 1),
+        systems=judged.systems,
         zones={name: zone.document() for name, zone in judged.zones.items()},
         created_at=now,
         updated_at=now,

@@ -101,7 +101,7 @@ def application_links(record: RequestRecord) -> dict[str, str]:
 
 
 def _changes(record: RequestRecord) -> list[Any]:
-    return list(plans.expected_changes(record.body, f"{owner()}/{record.application}", terraform=False))
+    return list(plans.expected_changes(record.body, f"{owner()}/{record.application}", record.systems, terraform=False))
 
 
 def percent(record: RequestRecord, steps: list[StepRecord]) -> int:

@@ -148,9 +148,9 @@ class Story:
             branches = timeline.by_branch(self.steps)
             joined = "deployment" in branches or self.request["state"] in ENDED
             for name, steps in branches.items():
-                # Source and environments are joined before the deployment starts; that one ends with the request.
+                # Source and environments are joined before the deployment starts; the others end with the request.
                 done = joined and all(step.finished for step in steps)
-                done = done and (name != "deployment" or self.request["state"] in ENDED)
+                done = done and (name in ("source", "environment") or self.request["state"] in ENDED)
                 if name in timeline.BRANCHES and name not in told and done:
                     self._tell_branch(name, steps, existed=existed)
                     told.add(name)

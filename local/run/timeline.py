@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-BRANCHES = ("source", "environment", "deployment", "catalogue")
+BRANCHES = ("source", "environment", "deployment", "records")
 
 
 @dataclass(frozen=True)

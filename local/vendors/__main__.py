@@ -16,7 +16,18 @@ from pathlib import Path
 from .kernel import Kernel, PortTakenError, Vendor
 
 # The stand-ins in the order of their start. A new one is a package next to these, with `build(kernel) -> Vendor`.
-STAND_INS = ("entra", "storage", "key_vault", "arm", "azurerm", "actions", "github", "kubernetes", "registry")
+STAND_INS = (
+    "entra",
+    "storage",
+    "key_vault",
+    "arm",
+    "azurerm",
+    "actions",
+    "github",
+    "kubernetes",
+    "registry",
+    "servicenow",
+)
 
 
 def main() -> int:

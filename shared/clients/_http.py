@@ -65,6 +65,7 @@ class Call:
 
     Attributes:
         operation: for people, for example ``create repository``.
+        form: fields of a form, instead of a JSON body.
         expect: statuses that mean success or are handled by the caller.
     """
 
@@ -74,6 +75,7 @@ class Call:
     body: Any = None
     params: Mapping[str, str] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    form: Mapping[str, str] | None = None
     expect: tuple[int, ...] = (200,)
 
 
@@ -159,7 +161,12 @@ class Vendor:
         headers = {**await self.authorise(), **call.headers}
         try:
             response = await _client().request(
-                call.method, self.base_url + call.path, json=call.body, params=call.params, headers=headers
+                call.method,
+                self.base_url + call.path,
+                json=call.body,
+                data=call.form,
+                params=call.params,
+                headers=headers,
             )
         except httpx.HTTPError as error:
             place = VendorCall(self.name, call.operation)

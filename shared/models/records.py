@@ -79,6 +79,7 @@ class RequestRecord(Model):
         attempt: runs of the onboarding so far; names the orchestration instance.
         round: how often it has been planned.
         instance_id: the orchestration that works on it now.
+        systems: optional systems that keep records of the application, as they were configured at the request.
         zones: landing zone of each environment, as it was when the request was planned.
         undo_begun: whether something was removed already; then it can only be undone to the end.
         approvals: approvals of the current plan so far.
@@ -99,6 +100,7 @@ class RequestRecord(Model):
     attempt: int = 1
     round: int = 1
     instance_id: str
+    systems: list[str] = []
     zones: dict[str, dict[str, Any]] = {}
     undo_begun: bool = False
     created_at: str

@@ -119,6 +119,7 @@ class RequestSnapshot(Effect):
 
     Attributes:
         environments: environments to make, in promotion order.
+        systems: optional systems that keep records of the application.
         planned: plans of the current round that exist already.
         outputs: Terraform outputs of the environments that are applied already.
         applied: pipeline run of the plan that was applied, by environment.
@@ -128,6 +129,7 @@ class RequestSnapshot(Effect):
     state: str
     round: int
     environments: list[str]
+    systems: list[str] = []
     digest: str | None = None
     decide_before: str | None = None
     approved_digest: str | None = None
@@ -311,8 +313,19 @@ class DeployInput(Model):
     done: list[str] = []
 
 
+class RecordsInput(Model):
+    """Input of ``keep_records``; ``closing`` when the application runs."""
+
+    request_id: str
+    application: str
+    attempt: int = 1
+    closing: bool = False
+    pace: Pace = Pace()
+
+
 class FinishRequest(ActivityInput):
-    """Set the final state of a run."""
+    """Set the final state of a run; ``problem`` says what a degraded one lacks."""
 
     state: str
+    problem: Problem | None = None
     residue: list[MadeObject] = []

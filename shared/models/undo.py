@@ -38,12 +38,14 @@ class UndoWork(Effect):
     """What the request has begun, and undo therefore has to look after.
 
     Attributes:
+        records: whether records were begun.
         repository: whether the repository was begun.
         namespaces, applied, proposed: environments in which a namespace, an apply, a pull request was begun.
         commits: commit of the variables per environment.
         residue: what stays in any case, for example a pushed image.
     """
 
+    records: bool = False
     repository: bool = False
     namespaces: list[str] = []
     applied: list[str] = []

@@ -14,7 +14,9 @@ from urllib.parse import urlsplit
 from local.stack import CHECKOUT
 
 FOLDER = Path(os.environ.get("APPSTORE_CONTRACTS") or CHECKOUT.parent / "shared" / "contracts")
-CHECKED = re.compile(r"api\.github\.com|management\.azure\.com|.+\.vault\.azure\.net|.+\.azmk8s\.io")
+CHECKED = re.compile(
+    r"api\.github\.com|management\.azure\.com|.+\.vault\.azure\.net|.+\.azmk8s\.io|.+\.service-now\.com"
+)
 OUTSIDE = {
     "our own data, forwarded to Azurite": r".+\.(blob|table)\.core\.windows\.net",
     "sign-in and its keys": r"login\.microsoftonline\.com",
@@ -57,7 +59,13 @@ def load_check() -> Check | None:
         sys.path.remove(str(FOLDER))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)  # it leaves the files of its contracts to the collector
-        for host in ("api.github.com", "management.azure.com", "kv.vault.azure.net", "aks.azmk8s.io"):
+        for host in (
+            "api.github.com",
+            "management.azure.com",
+            "kv.vault.azure.net",
+            "aks.azmk8s.io",
+            "x.service-now.com",
+        ):
             assert module.check("GET", f"https://{host}/no/such/operation")
     check: Check = module.check
     return check

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from local.sign_in import GITHUB, github_headers, identity_token
+from local.sign_in import GITHUB, SERVICENOW, github_headers, identity_token, servicenow_headers
 from local.stack import Stack
 
 SUBSCRIPTION = "20000000-0000-0000-0000-000000000001"
@@ -42,6 +42,26 @@ class Estate:
             return None
         answer.raise_for_status()
         return answer.json()
+
+    @cached_property
+    def _servicenow(self) -> dict[str, str]:
+        return servicenow_headers(self.stack)
+
+    def rows(self, table: str, query: str) -> list[dict[str, str]]:
+        """Rows of a ServiceNow table."""
+        url = f"{SERVICENOW}/api/now/table/{table}?sysparm_query={query}"
+        answer = self.stack.vendors.get(url, headers=self._servicenow)
+        answer.raise_for_status()
+        found: list[dict[str, str]] = answer.json()["result"]
+        return found
+
+    def changes(self, request_id: str) -> list[str]:
+        """States of the change requests that carry the request's id: 3 is closed, 4 is cancelled."""
+        return [row["state"] for row in self.rows("change_request", f"correlation_id={request_id}")]
+
+    def items(self, application: str) -> list[dict[str, str]]:
+        """Configuration items of an application's name."""
+        return self.rows("cmdb_ci_service_auto", f"name={application}")
 
     def tagged(self, request_id: str) -> list[str]:
         """Ids of ARM resources that carry the request id, resource groups included."""
@@ -85,5 +105,7 @@ class Estate:
         assert runs, "no pipeline ran"
         assert set(runs.values()) == {1}, runs
         assert len(runs) == 3, runs
+        assert self.changes(request_id) == ["3"]
+        assert [item["correlation_id"] for item in self.items(application)] == [request_id]
         groups = [item for item in self.tagged(request_id) if item.lower().count("/") == 4]
         assert groups == [f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-{application}-dev"]

@@ -20,7 +20,7 @@ from local.stack import Stack
 from tests.e2e.driver import Desk, body, until
 from tests.e2e.estate import Estate
 
-SYSTEMS = ("github", "arm", "key_vault", "storage", "entra", "kubernetes")
+SYSTEMS = ("github", "arm", "key_vault", "storage", "entra", "kubernetes", "servicenow")
 AGENT = "appstore-orchestrator"
 SAMPLE = 8
 LANES = 6
@@ -54,7 +54,7 @@ def _kind(entry: dict[str, Any], name: str, request_id: str) -> str:
     for value, stand_in in ((request_id, "[^/]+"), (name, "{name}")):
         path = path.replace(value, f"\0{stand_in}\0")
     path = "".join(part if index % 2 else re.escape(part) for index, part in enumerate(path.split("\0")))
-    path = re.sub(r"[0-9a-f]{40}|[0-9a-f]{64}", "[0-9a-f]+", path)
+    path = re.sub(r"[0-9a-f]{64}|[0-9a-f]{40}", "[0-9a-f]+", path)
     path = re.sub(r"(runs|pulls)/\d+", r"\1/\\d+", path)
     return path + r"(\?.*)?"
 

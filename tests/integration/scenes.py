@@ -320,6 +320,71 @@ async def _remove_repository(world: World, activity: str) -> Scene:
     return Scene(activity, payload, count, before=1, after=0)
 
 
+def changes(world: World, record: RequestRecord) -> list[dict[str, str]]:
+    """The change requests that carry the request's id."""
+    query = f"sysparm_query=correlation_id={record.id}&sysparm_fields=number,state,correlation_id,close_code"
+    found: list[dict[str, str]] = world.servicenow(f"/api/now/table/change_request?{query}")
+    return found
+
+
+def _items(world: World, record: RequestRecord) -> list[dict[str, str]]:
+    query = f"sysparm_query=name={record.application}&sysparm_fields=name,correlation_id,operational_status"
+    found: list[dict[str, str]] = world.servicenow(f"/api/now/table/cmdb_ci_service_auto?{query}")
+    return found
+
+
+async def _recorded(world: World, activity: str, state: str, *steps: str) -> Scene:
+    """A change at which the steps before were done already; counted when it is in the state."""
+    record = await world.order()
+    payload = ActivityInput(run=run_of(record, "records"))
+    for step in steps:
+        await world.value(step, payload)
+
+    def count() -> int:
+        found = changes(world, record)
+        assert len(found) == min(1, len(found))
+        return [change["state"] for change in found].count(state)
+
+    return Scene(activity, payload, count)
+
+
+async def _open_change_request(world: World, activity: str) -> Scene:
+    return await _recorded(world, activity, "-5")
+
+
+async def _start_change(world: World, activity: str) -> Scene:
+    return await _recorded(world, activity, "-1", "open_change")
+
+
+async def _close_change(world: World, activity: str) -> Scene:
+    return await _recorded(world, activity, "3", "open_change", "start_change")
+
+
+async def _configuration_item(world: World, activity: str) -> Scene:
+    record = await world.order()
+
+    def count() -> int:
+        found = _items(world, record)
+        assert {item["correlation_id"] for item in found} <= {record.id}
+        return len(found)
+
+    return Scene(activity, ActivityInput(run=run_of(record, "records")), count)
+
+
+async def _remove_records(world: World, activity: str) -> Scene:
+    record = await world.order()
+    payload = ActivityInput(run=run_of(record, "records"))
+    for step in ("open_change", "start_change", "ensure_configuration_item"):
+        await world.value(step, payload)
+
+    def count() -> int:
+        living = [change for change in changes(world, record) if change["state"] != "4"]
+        return len(living) + sum(item["operational_status"] != "6" for item in _items(world, record))
+
+    payload = ActivityInput(run=run_of(record, "undo", undo=True))
+    return Scene(activity, payload, count, before=2, after=0)
+
+
 _DISPATCH = r"/infrastructure/actions/workflows/iac\.yml/dispatches$"
 EFFECTS = (
     Effect("ensure_repository", "POST", r"/orgs/contoso/repos$", _ensure_repository, once=True),
@@ -345,5 +410,11 @@ EFFECTS = (
     Effect("ensure_federated_credential", "PUT", r"/federatedIdentityCredentials/", _federated_credential),
     Effect("ensure_workload_credential", "PUT", r"/federatedIdentityCredentials/", _workload_credential),
     Effect("remove_namespace", "DELETE", r"/managedNamespaces/", _remove_namespace),
+    Effect("open_change", "POST", r"/change/normal$", _open_change_request, once=True),
+    Effect("start_change", "PATCH", r"/sn_chg_rest/v1/change/\w{32}$", _start_change),
+    Effect("ensure_configuration_item", "POST", r"/cmdb/instance/\w+$", _configuration_item),
+    Effect("close_change", "PATCH", r"/sn_chg_rest/v1/change/\w{32}$", _close_change),
+    Effect("remove_records", "PATCH", r"/sn_chg_rest/v1/change/\w{32}$", _remove_records, label=":change"),
+    Effect("remove_records", "PATCH", r"/cmdb/instance/\w+/\w{32}$", _remove_records, label=":item"),
     Effect("remove_repository", "DELETE", r"/repos/contoso/[^/]+$", _remove_repository),
 )

@@ -9,7 +9,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from shared.clients import application, blobs, entra, github, github_actions, key_vault, resource_manager
+from shared.clients import application, blobs, entra, github, github_actions, key_vault, resource_manager, servicenow
 from shared.errors import (
     ConflictError,
     IntegrationError,
@@ -68,6 +68,8 @@ async def _token() -> object:
     )
 
 
+KEY = "0" * 32
+CHANGE = servicenow.Change(sys_id=KEY, number="CHG1", state="-5", correlation_id="req-1")
 NOWHERE = tuple((status, TransientIntegrationError) for status in (401, 403, 404, 409))
 CALLS = {
     "find_repository": Asked("github", "GET", f"{REPO}$", lambda: github.find_repository("infrastructure"), (404,)),
@@ -202,6 +204,22 @@ CALLS = {
     ),
     "list_deleted_vaults": Asked(
         "arm", "GET", "/deletedVaults", lambda: resource_manager.list_deleted_vaults(SUBSCRIPTION)
+    ),
+    "find_changes": Asked("servicenow", "GET", "/table/change_request", lambda: servicenow.find_changes("req-1")),
+    "create_change": Asked("servicenow", "POST", "/change/normal$", lambda: servicenow.create_change({})),
+    "move_change": Asked(
+        "servicenow", "GET", "/nextstates$", lambda: servicenow.move_change(CHANGE, servicenow.IMPLEMENT, {})
+    ),
+    "cancel_change": Asked(
+        "servicenow", "PATCH", f"/change/{KEY}$", lambda: servicenow.cancel_change(CHANGE, "undone", ALLOWED)
+    ),
+    "check_conflicts": Asked("servicenow", "GET", "/conflict$", lambda: servicenow.check_conflicts(CHANGE)),
+    "find_item": Asked("servicenow", "GET", "/table/cmdb_ci_service_auto", lambda: servicenow.find_item("c-api")),
+    "put_item": Asked(
+        "servicenow",
+        "POST",
+        "/cmdb/instance/",
+        lambda: servicenow.put_item({"name": "c-api", "correlation_id": "req-1"}),
     ),
     "read_secret": Asked("key_vault", "GET", "/secrets/", lambda: key_vault.read_secret(VAULT, "github-app-key")),
     "verify_token": Asked("entra", "GET", "/discovery/v2.0/keys", _token),

@@ -17,9 +17,10 @@ import activities.github
 import activities.infrastructure
 import activities.plan
 import activities.requests
+import activities.servicenow
 import activities.undo  # noqa: F401 - importing registers
 from activities._activity import registered
-from local.sign_in import GITHUB, github_headers, identity_token
+from local.sign_in import GITHUB, SERVICENOW, github_headers, identity_token, servicenow_headers
 from local.stack import Stack
 from shared.errors import TransientIntegrationError
 from shared.identity import Caller
@@ -156,6 +157,14 @@ class World:
         """An ARM document; None when there is none."""
         url = f"{ARM}{path}?api-version={version}"
         return _document(self.stack.vendors.request(method, url, json=content, headers=self._azure))
+
+    @cached_property
+    def _servicenow(self) -> dict[str, str]:
+        return servicenow_headers(self.stack)
+
+    def servicenow(self, path: str) -> Any:
+        """Rows of a ServiceNow table."""
+        return _document(self.stack.vendors.get(f"{SERVICENOW}{path}", headers=self._servicenow))["result"]
 
     def commit(self, repository: str, files: dict[str, str]) -> str:
         """A commit on main, as somebody else makes it."""

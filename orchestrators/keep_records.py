@@ -1,0 +1,23 @@
+"""The records branch: change request and configuration item."""
+
+import azure.durable_functions as df
+
+from orchestrators._blueprint import orchestrator
+from orchestrators._steps import Steps, call
+from shared.models.runs import ActivityInput, RecordsInput, Run
+from shared.outcome import Outcome
+
+
+@orchestrator(RecordsInput)
+def keep_records(context: df.DurableOrchestrationContext, data: RecordsInput) -> Steps[Outcome]:
+    """Open the records while the application is being made, or close them when it runs."""
+    run = Run(request_id=data.request_id, application=data.application, branch="records", attempt=data.attempt)
+    payload = ActivityInput(run=run)
+    if data.closing:
+        yield from call(context, "close_change", payload, data.pace)
+        return Outcome.done()
+    yield from call(context, "open_change", payload, data.pace)
+    yield from call(context, "check_change_conflicts", payload, data.pace)
+    yield from call(context, "start_change", payload, data.pace)
+    yield from call(context, "ensure_configuration_item", payload, data.pace)
+    return Outcome.done()

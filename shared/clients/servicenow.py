@@ -1,0 +1,306 @@
+"""ServiceNow: change requests and configuration items.
+
+Documentation: https://www.servicenow.com/docs/r/api-reference/rest-apis/change-management-api.html
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from shared.clients._http import Answer, Call, Vendor
+from shared.clients.key_vault import read_secret
+from shared.errors import ConflictError, PermanentIntegrationError, VendorCall
+from shared.guard import Permit
+from shared.models import Model
+from shared.per_loop import per_loop
+from shared.settings import Settings, load
+
+CHANGE = "change_request"
+_CHANGES = "/api/sn_chg_rest/v1/change"
+_EARLY = 60.0
+IMPLEMENT, REVIEW, CLOSED, CANCELED = "-1", "0", "3", "4"
+RETIRED = "6"
+# The ways of the standard models, until the state that a step wants.
+_ORDER = ("-5", "-4", "-3", "-2", "-1", "0", "3")
+
+
+class ServiceNowSettings(Settings):
+    """ServiceNow. Without an instance the App Store keeps no records there."""
+
+    model_config = SettingsConfigDict(env_prefix="SERVICENOW_", frozen=True, extra="ignore")
+
+    instance: str = Field(default="", description="Name of the instance (`<name>.service-now.com`); empty: not used.")
+    client_id: str = Field(default="", description="OAuth client of the App Store at the instance.")
+    key_vault: str = Field(default="", description="Address of the Key Vault that holds the OAuth client's secret.")
+    client_secret_name: str = Field(default="servicenow-client-secret", description="Name of that secret.")
+    change_template: str = Field(
+        default="", description="sys_id of a standard change template; empty: normal changes, approved at the instance."
+    )
+    assignment_group: str = Field(default="", description="Assignment group of changes; empty: the instance's rules.")
+    service_class: str = Field(default="cmdb_ci_service_auto", description="CMDB class of an application.")
+    data_source: str = Field(default="Other Automated", description="Discovery source given to the CMDB.")
+
+
+class Change(Model):
+    """A change request: its key, its number for people, where it stands, and what it is about."""
+
+    sys_id: str = Field(min_length=32, max_length=32)
+    number: str
+    state: str
+    correlation_id: str
+
+
+class ConfigurationItem(Model):
+    """A configuration item of the CMDB."""
+
+    sys_id: str = Field(min_length=32, max_length=32)
+    name: str
+    correlation_id: str = ""
+    operational_status: str = ""
+
+
+class _Token(Model):
+    access_token: str
+    expires_in: float
+
+
+class _Rows(Model):
+    result: list[Change]
+
+
+class _Items(Model):
+    result: list[ConfigurationItem]
+
+
+class _Item(Model):
+    attributes: dict[str, Any]
+
+
+class _ItemAnswer(Model):
+    result: _Item
+
+
+class _Check(Model):
+    status: str
+    last_run: str
+    job_status: str = ""
+    conflicts: list[dict[str, Any]] = []
+
+
+class _CheckAnswer(Model):
+    result: _Check
+
+
+class _Started(Model):
+    result: str
+
+
+class _ChangeAnswer(Model):
+    result: dict[str, Any]
+
+
+@dataclass
+class _Cached:
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    token: str = ""
+    good_until: float = 0.0
+
+
+@per_loop
+def _cached() -> _Cached:
+    return _Cached()
+
+
+def configured() -> bool:
+    """Whether records are kept in ServiceNow at all."""
+    return bool(load(ServiceNowSettings).instance)
+
+
+def assignment_group() -> str:
+    """Group that gets the changes; empty when the instance's own rules decide."""
+    return load(ServiceNowSettings).assignment_group
+
+
+def _base() -> str:
+    return f"https://{load(ServiceNowSettings).instance}.service-now.com"
+
+
+def link(change: Change) -> str:
+    """The change in the instance's own pages."""
+    return f"{_base()}/nav_to.do?uri=change_request.do?sys_id={change.sys_id}"
+
+
+async def _anonymous() -> dict[str, str]:
+    return {}
+
+
+async def _authorise() -> dict[str, str]:
+    """Documentation: https://www.servicenow.com/docs/r/platform-security/authentication/client-credentials.html."""
+    settings, cached = load(ServiceNowSettings), _cached()
+    async with cached.lock:
+        if time.monotonic() >= cached.good_until:
+            secret = await read_secret(settings.key_vault, settings.client_secret_name)
+            form = {"grant_type": "client_credentials", "client_id": settings.client_id, "client_secret": secret}
+            call = Call("get token", "POST", "/oauth_token.do", form=form)
+            token = await Vendor("servicenow", _base(), _anonymous).read(call, _Token)
+            cached.token, cached.good_until = token.access_token, time.monotonic() + token.expires_in - _EARLY
+    return {"Authorization": f"Bearer {cached.token}", "Accept": "application/json"}
+
+
+def _vendor() -> Vendor:
+    return Vendor("servicenow", _base(), _authorise)
+
+
+async def find_changes(correlation_id: str) -> list[Change]:
+    """Changes that carry a correlation id, the oldest first.
+
+    An instance ignores a condition that it does not understand and then answers with any rows, so that each row's own
+    correlation id is compared.
+
+    Documentation: https://www.servicenow.com/docs/r/api-reference/rest-apis/c_TableAPI.html
+    """
+    params = {
+        "sysparm_query": f"correlation_id={correlation_id.replace('^', '^^')}^ORDERBYsys_created_on",
+        "sysparm_fields": "sys_id,number,state,correlation_id",
+        "sysparm_limit": "10",
+    }
+    call = Call("find change", "GET", f"/api/now/table/{CHANGE}", params=params)
+    found = await _vendor().read(call, _Rows)
+    return [change for change in found.result if change.correlation_id == correlation_id]
+
+
+async def create_change(fields: Mapping[str, str]) -> Change:
+    """Create a normal change, or a standard one when a template is configured.
+
+    Raises:
+        PermanentIntegrationError: the instance ignored a field: the change would not say what it is about.
+    """
+    template = load(ServiceNowSettings).change_template
+    path = f"{_CHANGES}/standard/{template}" if template else f"{_CHANGES}/normal"
+    call = Call("create change", "POST", path, dict(fields), expect=(200, 201))
+    return _change(call, (await _vendor().read(call, _ChangeAnswer)).result)
+
+
+async def move_change(change: Change, state: str, fields: Mapping[str, str]) -> Change:
+    """Move a change towards a state by the steps of its model; a change that is there or further stays.
+
+    Raises:
+        ConflictError: the model, or an approval that is missing at the instance, does not allow the next step.
+    """
+    while _ORDER.index(change.state) < _ORDER.index(state):
+        following = await _next_state(change)
+        call = Call("move change", "PATCH", f"{_CHANGES}/{change.sys_id}", {"state": following, **fields})
+        moved = _change(call, (await _vendor().read(call, _ChangeAnswer)).result)
+        if moved.state == change.state:
+            detail = f"{change.number} stays in state {change.state}: an approval is missing at the instance"
+            raise ConflictError(VendorCall("servicenow", call.operation, 200), detail)
+        change = moved
+    return change
+
+
+async def _next_state(change: Change) -> str:
+    call = Call("read next states", "GET", f"{_CHANGES}/{change.sys_id}/nextstates")
+    result = (await _vendor().read(call, _ChangeAnswer)).result
+    offered = [str(value) for value in result.get("available_states", []) if str(value) in _ORDER]
+    later = [value for value in offered if _ORDER.index(value) > _ORDER.index(change.state)]
+    if not later:
+        detail = f"{change.number} cannot leave state {change.state}: it waits for an approval at the instance"
+        raise ConflictError(VendorCall("servicenow", call.operation, 200), detail)
+    return min(later, key=_ORDER.index)
+
+
+async def cancel_change(change: Change, reason: str, permit: Permit) -> None:
+    """Cancel a change that has not been reviewed; what is closed or cancelled stays as it is."""
+    if change.state in (REVIEW, CLOSED, CANCELED):
+        return
+    body = {"state": CANCELED, "work_notes": f"{permit.action.kind}: {reason}"}
+    call = Call("cancel change", "PATCH", f"{_CHANGES}/{change.sys_id}", body)
+    await _vendor().read(call, _ChangeAnswer)
+
+
+async def check_conflicts(change: Change) -> list[str] | None:
+    """What the instance's check found: changes and calendars that stand against it; None while the check runs.
+
+    The instance checks by itself; the first call starts it.
+    """
+    path = f"{_CHANGES}/{change.sys_id}/conflict"
+    check = (await _vendor().read(Call("read conflicts", "GET", path), _CheckAnswer)).result
+    if not check.last_run:
+        await _vendor().read(Call("check conflicts", "POST", path, expect=(200, 202)), _Started)
+        return None
+    return [str(conflict.get("type", "conflict")) for conflict in check.conflicts] if check.job_status == "2" else None
+
+
+async def find_item(name: str) -> ConfigurationItem | None:
+    """The configuration item of this name in the class of applications.
+
+    Raises:
+        ConflictError: there are several, so that nobody can say which one is meant.
+    """
+    settings = load(ServiceNowSettings)
+    params = {
+        "sysparm_query": f"name={name}",
+        "sysparm_fields": "sys_id,name,correlation_id,operational_status",
+        "sysparm_limit": "10",
+    }
+    call = Call("find configuration item", "GET", f"/api/now/table/{settings.service_class}", params=params)
+    found = [item for item in (await _vendor().read(call, _Items)).result if item.name == name]
+    if len(found) > 1:
+        detail = f"{len(found)} configuration items are named {name}"
+        raise ConflictError(VendorCall("servicenow", call.operation, 200), detail)
+    return found[0] if found else None
+
+
+async def put_item(attributes: Mapping[str, str]) -> ConfigurationItem:
+    """Create or update an application's configuration item by the identification engine, which matches by name.
+
+    Documentation: https://www.servicenow.com/docs/r/api-reference/rest-apis/cmdb-instance-api.html
+
+    Raises:
+        PermanentIntegrationError: the instance answered with another item, or did not take our correlation id.
+    """
+    call = _item_call("put configuration item", "POST", "", attributes)
+    attributes_now = (await _vendor().read(call, _ItemAnswer)).result.attributes
+    item = _vendor().shaped(call, Answer(200, {}, attributes_now), ConfigurationItem)
+    if (item.name, item.correlation_id) != (attributes["name"], attributes["correlation_id"]):
+        detail = f"the instance answered with {item.name} of {item.correlation_id or 'nobody'}"
+        raise PermanentIntegrationError(VendorCall("servicenow", call.operation, 201), detail)
+    return item
+
+
+async def retire_item(item: ConfigurationItem, permit: Permit) -> None:
+    """Mark a configuration item as retired: a CMDB keeps what there once was."""
+    attributes = {"operational_status": RETIRED}
+    call = _item_call(f"retire {permit.action.kind}", "PATCH", f"/{item.sys_id}", attributes)
+    await _vendor().read(call, _ItemAnswer)
+
+
+def _item_call(operation: str, method: str, path: str, attributes: Mapping[str, str]) -> Call:
+    settings = load(ServiceNowSettings)
+    body = {"attributes": dict(attributes), "source": settings.data_source}
+    return Call(operation, method, f"/api/now/cmdb/instance/{settings.service_class}{path}", body, expect=(200, 201))
+
+
+def _change(call: Call, result: Mapping[str, Any]) -> Change:
+    """A change as the Change API shows it: every field with a value and a value for people.
+
+    Raises:
+        PermanentIntegrationError: the instance ignored a field that was sent.
+    """
+    meta = result.get("__meta")
+    ignored = meta.get("ignoredFields", []) if isinstance(meta, dict) else []
+    if ignored:
+        detail = f"the instance ignored {', '.join(map(str, ignored))}: our user may not write it"
+        raise PermanentIntegrationError(VendorCall("servicenow", call.operation, 200), detail)
+    values = {name: _text(field.get("value")) for name, field in result.items() if isinstance(field, dict)}
+    return _vendor().shaped(call, Answer(200, {}, values), Change)
+
+
+def _text(value: object) -> object:
+    """The Change API has numbers where the Table API has text."""
+    return f"{value:g}" if isinstance(value, int | float) else value
