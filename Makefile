@@ -6,7 +6,7 @@ NAME ?= payments-api
 WORKERS ?= 2
 export PYTHONDONTWRITEBYTECODE ?=
 
-.PHONY: help run once test lint unit proofs crash-matrix drift undo test-package size lock clean setup setup-dev
+.PHONY: help run once test lint unit proofs crash-matrix docs drift undo test-package size lock clean setup setup-dev
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -46,6 +46,9 @@ proofs: setup-dev ## the long proofs that the suite runs a sample of; the longes
 
 crash-matrix: setup-dev ## kill the host after each external call of the whole flow; n of n must finish
 	@exec $(PYTHON) -m pytest tests/e2e/test_crash_matrix.py -m long -s -p no:randomly --timeout 3600
+
+docs: setup-dev ## write the generated parts of docs/ anew
+	@exec $(PYTHON) -m docs.generate
 
 test-package: setup-dev ## build the deployment package, unpack it elsewhere, install only requirements.txt, run it
 	@exec $(PYTHON) -m local.package

@@ -95,14 +95,20 @@ class Stack:
         self.claim()
         try:
             self._end_leftovers()
-            self.start_vendors()
-            self.start_host()
+            self._begin_vendors()
+            self._begin_host()
+            ensure_platform(self)  # while the host loads the app
+            self._await_host()
         except BaseException:
             self.stop()
             raise
 
     def start_vendors(self) -> None:
-        """Start Azurite and the stand-ins together and wait for both."""
+        """Start Azurite and the stand-ins, with what the platform team provides."""
+        self._begin_vendors()
+        ensure_platform(self)
+
+    def _begin_vendors(self) -> None:
         started = time.monotonic()
         keep_caches_in(CHECKOUT / ".local" / "cache")
         self.vendors_port = free_port(self.vendors_port)
@@ -112,17 +118,22 @@ class Stack:
         self._processes["azurite"].require_ready(service.ready, 30)
         self._processes["vendors"].require_ready(self._ready_file("vendors").exists, 30)
         self._remember()
-        ensure_platform(self)
         self.timings["vendors"] = time.monotonic() - started
 
     def start_host(self) -> None:
         """Start (or start again) the Functions host and wait until it has loaded the app."""
-        started, self.host_started = time.monotonic(), time.time()
+        self._begin_host()
+        self._await_host()
+
+    def _begin_host(self) -> None:
+        self.host_started = time.time()
         self.host_port = free_port(self.host_port)
         self._launch(self._host())
+
+    def _await_host(self) -> None:
         self._processes["host"].require_ready(self._ready_file("host").exists, 60)
         self._remember()
-        self.timings["host"] = time.monotonic() - started
+        self.timings["host"] = time.time() - self.host_started
 
     def stop(self) -> None:
         """Stop host, stand-ins, Azurite in this order and give the directory free. Safe to call twice."""

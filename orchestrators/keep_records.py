@@ -4,12 +4,12 @@ import azure.durable_functions as df
 
 from orchestrators._blueprint import orchestrator
 from orchestrators._steps import Steps, call
-from shared.models.runs import ActivityInput, RecordsInput, Run
+from shared.models.runs import ActivityInput, OptionalInput, Run
 from shared.outcome import Outcome
 
 
-@orchestrator(RecordsInput)
-def keep_records(context: df.DurableOrchestrationContext, data: RecordsInput) -> Steps[Outcome]:
+@orchestrator(OptionalInput)
+def keep_records(context: df.DurableOrchestrationContext, data: OptionalInput) -> Steps[Outcome]:
     """Open the records while the application is being made, or close them when it runs."""
     run = Run(request_id=data.request_id, application=data.application, branch="records", attempt=data.attempt)
     payload = ActivityInput(run=run)

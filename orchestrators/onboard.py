@@ -20,10 +20,10 @@ from shared.models.runs import (
     EnvironmentInput,
     FinishRequest,
     OnboardInput,
+    OptionalInput,
     ParkRequest,
     PlanResult,
     PlanSet,
-    RecordsInput,
     Repository,
     RequestSnapshot,
     Run,
@@ -34,6 +34,8 @@ from shared.outcome import Outcome, OutcomeStatus
 
 _GIVEN_UP = frozenset({"rejected", "expired", "cancelled"})
 _APPROVED = "provisioning"
+_RECORDS = "servicenow"
+_OPTIONAL = {_RECORDS: "keep_records", "grafana": "observe"}  # optional system -> the branch that uses it
 _MANDATORY = frozenset({"prod"})  # no change in production without a change request
 
 
@@ -161,11 +163,15 @@ def _make(
         tasks.append(
             child(context, "provision", payload, child_instance(parent, f"environment-{name}", snapshot.round))
         )
-    if snapshot.systems:
-        tasks.append(child(context, "keep_records", _records(data), child_instance(parent, "records", snapshot.round)))
-    source, *environments = yield from _all(context, tasks)
-    records = environments.pop() if snapshot.systems else Outcome.done().document()
-    mandatory = [records] if _MANDATORY & set(snapshot.environments) else []
+    for system in snapshot.systems:
+        flow = _OPTIONAL[system]
+        tasks.append(child(context, flow, _optional(data), child_instance(parent, flow, snapshot.round)))
+    source, *documents = yield from _all(context, tasks)
+    environments, optional = (
+        documents[: len(missing)],
+        dict(zip(snapshot.systems, documents[len(missing) :], strict=True)),
+    )
+    mandatory = [optional[_RECORDS]] if _RECORDS in optional and _MANDATORY & set(snapshot.environments) else []
     require_all([source, *environments, *mandatory])
     outputs = dict(snapshot.outputs)
     for name, document in zip(missing, environments, strict=True):
@@ -187,11 +193,11 @@ def _make(
         instance = child_instance(parent, f"deploy-{name}", snapshot.round)
         deployments.append(child(context, "deploy", deployment, instance))
     require_all((yield from _all(context, deployments)))
-    return (yield from _close_records(context, data, snapshot, Outcome.model_validate(records)))
+    return (yield from _lacking(context, data, snapshot, optional))
 
 
-def _records(data: OnboardInput, *, closing: bool = False) -> RecordsInput:
-    return RecordsInput(
+def _optional(data: OnboardInput, *, closing: bool = False) -> OptionalInput:
+    return OptionalInput(
         request_id=data.request_id,
         application=data.application,
         attempt=data.attempt,
@@ -200,15 +206,22 @@ def _records(data: OnboardInput, *, closing: bool = False) -> RecordsInput:
     )
 
 
-def _close_records(
-    context: df.DurableOrchestrationContext, data: OnboardInput, snapshot: RequestSnapshot, opened: Outcome
+def _lacking(
+    context: df.DurableOrchestrationContext,
+    data: OnboardInput,
+    snapshot: RequestSnapshot,
+    optional: dict[str, dict[str, Any]],
 ) -> Steps[Problem | None]:
-    """Close the records with the evidence; what could not be opened or closed is told and healed by a retry."""
-    if not snapshot.systems or not opened.ok:
-        return opened.problem
-    instance = child_instance(str(context.instance_id), "close-records", snapshot.round)
-    document = yield child(context, "keep_records", _records(data, closing=True), instance)
-    return Outcome.model_validate(document).problem
+    """Close the records with the evidence, then say what optional systems lack: a retry heals it."""
+    outcomes = dict(optional)
+    if _RECORDS in outcomes and Outcome.model_validate(outcomes[_RECORDS]).ok:
+        instance = child_instance(str(context.instance_id), "close-records", snapshot.round)
+        outcomes[_RECORDS] = yield child(context, _OPTIONAL[_RECORDS], _optional(data, closing=True), instance)
+    try:
+        require_all(list(outcomes.values()))
+    except StepFailedError as error:
+        return error.outcome.problem
+    return None
 
 
 def _provisioned(snapshot: RequestSnapshot, plan: EnvironmentPlan) -> bool:

@@ -51,6 +51,8 @@ def _remove_all(context: df.DurableOrchestrationContext, run: Run, data: UndoInp
         yield from _remove(context, "remove_infrastructure_change", here, data, residue)
     if work.repository:
         yield from _remove(context, "remove_repository", ActivityInput(run=run), data, residue)
+    if work.folder:
+        yield from _remove(context, "remove_folder", ActivityInput(run=run), data, residue)
     if work.records:
         yield from _remove(context, "remove_records", ActivityInput(run=run), data, residue)
     return residue

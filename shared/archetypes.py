@@ -1,6 +1,7 @@
 """Archetypes: what can be ordered, as folders of data. A new one needs no line of Python."""
 
 import hashlib
+import json
 import tempfile
 from collections.abc import Mapping
 from functools import lru_cache
@@ -182,6 +183,12 @@ def price_items(objects: list[tuple[PlannedObject, str | None]]) -> list[dict[st
         if environment
         for key, quantity in item.prices.get(environment, {}).items()
     ]
+
+
+def dashboards(archetype: str, root: Path = ROOT) -> dict[str, dict[str, Any]]:
+    """The archetype's Grafana dashboards by name; a list of variables is added when they are put to use."""
+    files = sorted((root / archetype / "dashboards").glob("*.json"))
+    return {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in files}
 
 
 def skeleton_digest(archetype: str, root: Path = ROOT) -> str:

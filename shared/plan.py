@@ -40,7 +40,7 @@ def estimate(body: ApplicationRequest) -> Estimate:
 
 
 # Records that an optional system keeps of every application, whatever its archetype.
-RECORDS = {"servicenow": ("change request", "configuration item")}
+RECORDS = {"servicenow": ("change request", "configuration item"), "grafana": ("folder", "dashboards")}
 
 
 def expected_changes(

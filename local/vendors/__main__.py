@@ -4,7 +4,6 @@ import argparse
 import asyncio
 import fcntl
 import importlib
-import importlib.util
 import json
 import logging
 import os
@@ -27,6 +26,7 @@ STAND_INS = (
     "kubernetes",
     "registry",
     "servicenow",
+    "grafana",
 )
 
 
@@ -63,8 +63,7 @@ async def _serve(options: argparse.Namespace) -> None:
 
 
 def _stand_ins(kernel: Kernel) -> list[Vendor]:
-    names = [name for name in STAND_INS if importlib.util.find_spec(f"{__package__}.{name}") is not None]
-    return [importlib.import_module(f"{__package__}.{name}").build(kernel) for name in names]
+    return [importlib.import_module(f"{__package__}.{name}").build(kernel) for name in STAND_INS]
 
 
 def _say_ready(kernel: Kernel, file: Path | None) -> None:

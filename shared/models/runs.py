@@ -313,8 +313,8 @@ class DeployInput(Model):
     done: list[str] = []
 
 
-class RecordsInput(Model):
-    """Input of ``keep_records``; ``closing`` when the application runs."""
+class OptionalInput(Model):
+    """Input of the branches of optional systems; ``closing`` when the application runs."""
 
     request_id: str
     application: str

@@ -39,6 +39,7 @@ class UndoWork(Effect):
 
     Attributes:
         records: whether records were begun.
+        folder: whether the folder of dashboards was begun.
         repository: whether the repository was begun.
         namespaces, applied, proposed: environments in which a namespace, an apply, a pull request was begun.
         commits: commit of the variables per environment.
@@ -46,6 +47,7 @@ class UndoWork(Effect):
     """
 
     records: bool = False
+    folder: bool = False
     repository: bool = False
     namespaces: list[str] = []
     applied: list[str] = []

@@ -14,9 +14,8 @@ from urllib.parse import urlsplit
 from local.stack import CHECKOUT
 
 FOLDER = Path(os.environ.get("APPSTORE_CONTRACTS") or CHECKOUT.parent / "shared" / "contracts")
-CHECKED = re.compile(
-    r"api\.github\.com|management\.azure\.com|.+\.vault\.azure\.net|.+\.azmk8s\.io|.+\.service-now\.com"
-)
+CONTRACTS = ("vault.azure.net", "azmk8s.io", "service-now.com", "grafana.azure.com")
+CHECKED = re.compile(rf"api\.github\.com|management\.azure\.com|.+\.({'|'.join(map(re.escape, CONTRACTS))})")
 OUTSIDE = {
     "our own data, forwarded to Azurite": r".+\.(blob|table)\.core\.windows\.net",
     "sign-in and its keys": r"login\.microsoftonline\.com",
@@ -59,13 +58,7 @@ def load_check() -> Check | None:
         sys.path.remove(str(FOLDER))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)  # it leaves the files of its contracts to the collector
-        for host in (
-            "api.github.com",
-            "management.azure.com",
-            "kv.vault.azure.net",
-            "aks.azmk8s.io",
-            "x.service-now.com",
-        ):
+        for host in ("api.github.com", "management.azure.com", *(f"x.{name}" for name in CONTRACTS)):
             assert module.check("GET", f"https://{host}/no/such/operation")
     check: Check = module.check
     return check

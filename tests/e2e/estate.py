@@ -10,6 +10,7 @@ from local.stack import Stack
 
 SUBSCRIPTION = "20000000-0000-0000-0000-000000000001"
 ARM = "https://management.azure.com"
+GRAFANA = "ce34e7e5-485f-4d76-964f-b3d2b16d1e4f"  # Azure Managed Grafana
 TAG = "appstore-request-id"
 
 
@@ -59,6 +60,12 @@ class Estate:
         """States of the change requests that carry the request's id: 3 is closed, 4 is cancelled."""
         return [row["state"] for row in self.rows("change_request", f"correlation_id={request_id}")]
 
+    def folder(self, uid: str) -> str | None:
+        """Title of the Grafana folder with this uid, or None."""
+        headers = {"Authorization": f"Bearer {identity_token(self.stack, GRAFANA)}"}
+        answer = self.stack.vendors.get(f"{self.stack.settings['GRAFANA_ENDPOINT']}/api/folders/{uid}", headers=headers)
+        return None if answer.status_code == 404 else str(answer.json()["title"])
+
     def items(self, application: str) -> list[dict[str, str]]:
         """Configuration items of an application's name."""
         return self.rows("cmdb_ci_service_auto", f"name={application}")
@@ -107,5 +114,6 @@ class Estate:
         assert len(runs) == 3, runs
         assert self.changes(request_id) == ["3"]
         assert [item["correlation_id"] for item in self.items(application)] == [request_id]
+        assert self.folder(request_id) == application
         groups = [item for item in self.tagged(request_id) if item.lower().count("/") == 4]
         assert groups == [f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-{application}-dev"]

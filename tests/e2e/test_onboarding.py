@@ -40,12 +40,22 @@ def _require_undo(desk: Desk, estate: Estate, request_id: str) -> None:
     request = desk.wait(request_id, "undone", seconds=120)
     assert estate.tagged(request_id) == []
     assert estate.repository("whole-api") is None
+    _require_records_closed(estate, request)
     assert desk.call("GET", "applications/whole-api", "admin").status_code == 404
     tree = estate.github("/repos/contoso/infrastructure/git/trees/main?recursive=1")["tree"]
     assert not [item for item in tree if item["path"].startswith("apps/whole-api/")]
     with pytest.raises(httpx.HTTPStatusError):
         desk.stack.vendors.get("https://whole-api.dev.apps.contoso.com/health").raise_for_status()
     assert request["problem"] is None
+
+
+def _require_records_closed(estate: Estate, request: Document) -> None:
+    """What an ITSM and a CMDB keep is residue, and not alive."""
+    kept = {(item["type"], item["name"]) for item in request["residue"] if item["system"] == "servicenow"}
+    (change,) = estate.rows("change_request", f"correlation_id={request['id']}")
+    assert kept == {("change request", change["number"]), ("configuration item", "whole-api")}
+    assert [item["operational_status"] for item in estate.items("whole-api")] == ["6"]
+    assert estate.folder(request["id"]) is None
 
 
 def test_what_somebody_else_made_after_the_approval_is_a_conflict_and_stays(desk: Desk) -> None:

@@ -385,6 +385,46 @@ async def _remove_records(world: World, activity: str) -> Scene:
     return Scene(activity, payload, count, before=2, after=0)
 
 
+async def _folder(world: World, activity: str) -> Scene:
+    record = await world.order()
+
+    def count() -> int:
+        folder = world.grafana(f"/folders/{record.id}")
+        assert folder is None or folder["title"] == record.application
+        return int(folder is not None)
+
+    return Scene(activity, ActivityInput(run=run_of(record, "dashboards")), count)
+
+
+async def _dashboards(world: World, activity: str) -> Scene:
+    record = await world.order()
+    payload = ActivityInput(run=run_of(record, "dashboards"))
+    await world.value("ensure_folder", payload)
+
+    def count() -> int:
+        found = world.grafana(f"/dashboards/uid/{record.id}-service")
+        if found is None:
+            return 0
+        assert found["meta"]["folderUid"] == record.id
+        variables = {item["name"]: item["query"] for item in found["dashboard"]["templating"]["list"]}
+        assert variables["namespace"] == f"{record.application}-dev"
+        return int(found["meta"]["version"])  # written once, it is version 1
+
+    return Scene(activity, payload, count)
+
+
+async def _remove_folder(world: World, activity: str) -> Scene:
+    record = await world.order()
+    for step in ("ensure_folder", "ensure_dashboards"):
+        await world.value(step, ActivityInput(run=run_of(record, "dashboards")))
+
+    def count() -> int:
+        places = (f"/folders/{record.id}", f"/dashboards/uid/{record.id}-service")
+        return sum(world.grafana(place) is not None for place in places)
+
+    return Scene(activity, ActivityInput(run=run_of(record, "undo", undo=True)), count, before=2, after=0)
+
+
 _DISPATCH = r"/infrastructure/actions/workflows/iac\.yml/dispatches$"
 EFFECTS = (
     Effect("ensure_repository", "POST", r"/orgs/contoso/repos$", _ensure_repository, once=True),
@@ -416,5 +456,8 @@ EFFECTS = (
     Effect("close_change", "PATCH", r"/sn_chg_rest/v1/change/\w{32}$", _close_change),
     Effect("remove_records", "PATCH", r"/sn_chg_rest/v1/change/\w{32}$", _remove_records, label=":change"),
     Effect("remove_records", "PATCH", r"/cmdb/instance/\w+/\w{32}$", _remove_records, label=":item"),
+    Effect("ensure_folder", "POST", r"/api/folders$", _folder, once=True),
+    Effect("ensure_dashboards", "POST", r"/api/dashboards/db$", _dashboards, once=True),
+    Effect("remove_folder", "DELETE", r"/api/folders/", _remove_folder),
     Effect("remove_repository", "DELETE", r"/repos/contoso/[^/]+$", _remove_repository),
 )

@@ -9,7 +9,17 @@ from email.utils import format_datetime
 
 import pytest
 
-from shared.clients import application, blobs, entra, github, github_actions, key_vault, resource_manager, servicenow
+from shared.clients import (
+    application,
+    blobs,
+    entra,
+    github,
+    github_actions,
+    grafana,
+    key_vault,
+    resource_manager,
+    servicenow,
+)
 from shared.errors import (
     ConflictError,
     IntegrationError,
@@ -221,6 +231,13 @@ CALLS = {
         "/cmdb/instance/",
         lambda: servicenow.put_item({"name": "c-api", "correlation_id": "req-1"}),
     ),
+    "find_folder": Asked("grafana", "GET", "/api/folders/c$", lambda: grafana.find_folder("c"), (404,)),
+    "create_folder": Asked("grafana", "POST", "/api/folders$", lambda: grafana.create_folder("c", "c")),
+    "find_dashboard": Asked("grafana", "GET", "/api/dashboards/uid/c$", lambda: grafana.find_dashboard("c"), (404,)),
+    "put_dashboard": Asked(
+        "grafana", "POST", "/api/dashboards/db$", lambda: grafana.put_dashboard("c", "c", {"title": "c"}, "c")
+    ),
+    "delete_folder": Asked("grafana", "DELETE", "/api/folders/c$", lambda: grafana.delete_folder("c", ALLOWED), (404,)),
     "read_secret": Asked("key_vault", "GET", "/secrets/", lambda: key_vault.read_secret(VAULT, "github-app-key")),
     "verify_token": Asked("entra", "GET", "/discovery/v2.0/keys", _token),
     "read_health": Asked(

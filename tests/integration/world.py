@@ -14,6 +14,7 @@ import httpx
 import activities.application
 import activities.azure
 import activities.github
+import activities.grafana
 import activities.infrastructure
 import activities.plan
 import activities.requests
@@ -35,6 +36,7 @@ from tests.e2e.driver import body
 from triggers._intake import judge, take_in
 
 ARM = "https://management.azure.com"
+GRAFANA = "ce34e7e5-485f-4d76-964f-b3d2b16d1e4f"  # Azure Managed Grafana
 SUBSCRIPTION = "20000000-0000-0000-0000-000000000001"
 TENANT = "11111111-1111-1111-1111-111111111111"
 TAG = "appstore-request-id"
@@ -165,6 +167,12 @@ class World:
     def servicenow(self, path: str) -> Any:
         """Rows of a ServiceNow table."""
         return _document(self.stack.vendors.get(f"{SERVICENOW}{path}", headers=self._servicenow))["result"]
+
+    def grafana(self, path: str) -> Any:
+        """A Grafana document; None when there is none."""
+        token = identity_token(self.stack, GRAFANA)
+        url = f"{self.stack.settings['GRAFANA_ENDPOINT']}/api{path}"
+        return _document(self.stack.vendors.get(url, headers={"Authorization": f"Bearer {token}"}))
 
     def commit(self, repository: str, files: dict[str, str]) -> str:
         """A commit on main, as somebody else makes it."""

@@ -60,7 +60,7 @@ def test_a_broken_link_is_recognised(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", pages(), ids=relative)
 def test_generated_parts_are_up_to_date(path: Path) -> None:
-    assert path.read_text(encoding="utf-8") == pages()[path], "run python -m docs.generate"
+    assert path.read_text(encoding="utf-8") == pages()[path], "run make docs"
 
 
 def test_every_generated_page_is_there() -> None:
