@@ -12,7 +12,7 @@ import ssl
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -69,7 +69,6 @@ class Stack:
     vendors_port: int = 0
     python: str = sys.executable
     host_environment: Mapping[str, str] = field(default_factory=dict)
-    timings: dict[str, float] = field(default_factory=dict, init=False)
     host_started: float = field(default=0.0, init=False)
     _processes: dict[str, Process] = field(default_factory=dict, init=False)
     _lock: IO[str] | None = field(default=None, init=False)
@@ -109,7 +108,6 @@ class Stack:
         ensure_platform(self)
 
     def _begin_vendors(self) -> None:
-        started = time.monotonic()
         keep_caches_in(CHECKOUT / ".local" / "cache")
         self.vendors_port = free_port(self.vendors_port)
         service = azurite.Azurite(self.directory / "azurite", self.log("azurite"))
@@ -118,7 +116,6 @@ class Stack:
         self._processes["azurite"].require_ready(service.ready, 30)
         self._processes["vendors"].require_ready(self._ready_file("vendors").exists, 30)
         self._remember()
-        self.timings["vendors"] = time.monotonic() - started
 
     def start_host(self) -> None:
         """Start (or start again) the Functions host and wait until it has loaded the app."""
@@ -133,7 +130,6 @@ class Stack:
     def _await_host(self) -> None:
         self._processes["host"].require_ready(self._ready_file("host").exists, 60)
         self._remember()
-        self.timings["host"] = time.time() - self.host_started
 
     def stop(self) -> None:
         """Stop host, stand-ins, Azurite in this order and give the directory free. Safe to call twice."""
@@ -261,7 +257,7 @@ class Stack:
         command = [sys.executable, "-m", "local.vendors", "--data", str(self.directory)]
         command += ["--port", str(self.vendors_port), "--azurite-blob", service.blob_url]
         command += ["--azurite-table", service.table_url, "--ready-file", str(self._ready_file("vendors"))]
-        environment = self._plain_environment() | {"APPSTORE_INFRASTRUCTURE_DIR": str(self._infrastructure())}
+        environment = _plain_environment() | {"APPSTORE_INFRASTRUCTURE_DIR": str(self._infrastructure())}
         return Process("vendors", command, environment, CHECKOUT, self.log("vendors"))
 
     def _infrastructure(self) -> Path:
@@ -290,11 +286,7 @@ class Stack:
             "REQUESTS_CA_BUNDLE": bundle,
             "IDENTITY_ENDPOINT": f"{self.proxy_url}/msi/token",
         }
-        return self._plain_environment() | self.settings | addresses | dict(self.host_environment)
-
-    def _plain_environment(self) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
-        return kept | {"PYTHONPATH": str(CHECKOUT), "PYTHONUNBUFFERED": "1"}
+        return _plain_environment() | self.settings | addresses | dict(self.host_environment)
 
     def _launch(self, process: Process) -> None:
         self._ready_file(process.name).unlink(missing_ok=True)
@@ -303,8 +295,6 @@ class Stack:
 
     def _ready_file(self, name: str) -> Path:
         return self.directory / f"{name}.ready"
-
-    # -- one run per directory ---------------------------------------------------------------------------------------
 
     @property
     def _processes_file(self) -> Path:
@@ -330,11 +320,10 @@ class Stack:
 
     def _known(self) -> dict[str, Any]:
         """Return what the run that has or had this directory wrote about its processes."""
-        try:
+        with suppress(FileNotFoundError, ValueError):
             document: dict[str, Any] = json.loads(self._processes_file.read_text())
-        except (FileNotFoundError, ValueError):
-            return {}
-        return document
+            return document
+        return {}
 
     def _end_leftovers(self) -> None:
         """End the processes of a run that was killed itself: they would hold the ports and the state."""
@@ -345,9 +334,9 @@ class Stack:
                 end_group(pid, 10, force=name != "azurite")
 
 
-def iter_journal(entries: list[dict[str, Any]], *, mutating: bool = True) -> Iterator[dict[str, Any]]:
-    """Yield the journal's entries that changed something at a vendor (or those that did not)."""
-    return (entry for entry in entries if bool(entry["mutating"]) is mutating)
+def _plain_environment() -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+    return kept | {"PYTHONPATH": str(CHECKOUT), "PYTHONUNBUFFERED": "1"}
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import Any
 from local.run import order, timeline
 from local.run.api import Answer, Persona
 from local.run.terminal import Terminal, short
-from local.stack import Stack, iter_journal
+from local.stack import Stack
 
 PLANNED_OR_LATER = {"awaiting_approval", "provisioning", "succeeded", "degraded", "parked"}
 OWN = {"storage", "entra"}
@@ -250,7 +250,7 @@ class Story:
 
         The register's own bookkeeping is not counted: the sweep writes there every minute.
         """
-        return sum(entry["system"] not in OWN for entry in iter_journal(self.stack.journal(since)))
+        return sum(bool(entry["mutating"]) and entry["system"] not in OWN for entry in self.stack.journal(since))
 
     def _require(self, answer: Answer, what: str) -> Answer:
         if not answer.ok:
