@@ -3,7 +3,7 @@
 SHELL := /bin/sh
 PYTHON := .venv/bin/python
 NAME ?= payments-api
-WORKERS ?= 2
+WORKERS ?= 3
 export PYTHONDONTWRITEBYTECODE ?=
 
 .PHONY: help run once test lint unit proofs crash-matrix docs drift undo test-package size lock clean setup setup-dev

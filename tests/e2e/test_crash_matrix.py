@@ -104,7 +104,7 @@ class Flow:
     def run(self, chosen: list[Point]) -> dict[str, Any]:
         for point in chosen:
             self.desk.fault(**point.fault(self.name))
-        document = until(f"{self.name} runs", self._step, 60 + 30 * len(chosen))
+        document = until(f"{self.name} runs", self._step, 180 + 30 * len(chosen))
         self.desk.heal()
         return document
 
