@@ -124,7 +124,7 @@ async def ensure_configuration_item(data: ActivityInput) -> Nothing:
             "business_criticality": str(body.criticality),
         }
     )
-    return Nothing(detail=item.sys_id, made=_made(_ITEM, record.application))
+    return Nothing(detail=f"configuration item {item.name}", made=_made(_ITEM, record.application))
 
 
 @activity
