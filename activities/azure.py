@@ -56,7 +56,8 @@ async def ensure_federated_credential(data: Deployment) -> Nothing:
     """
     environment = str(data.run.environment)
     subject = f"{data.subject_prefix}:environment:{environment}"
-    identity = data.outputs["deployment_identity_id"]
+    # An environment that was applied before it had a deployment identity has the workload identity only.
+    identity = data.outputs.get("deployment_identity_id") or data.outputs["identity_id"]
     await resource_manager.put_federated_credential(
         identity, f"github-{environment}", issuer=GITHUB_ISSUER, subject=subject
     )

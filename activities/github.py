@@ -151,7 +151,7 @@ async def ensure_environment(data: Deployment) -> Nothing:
     parameters = archetypes.complete_parameters(archetypes.find(record.body.archetype), record.body.parameters)
     await github_actions.set_environment(record.application, environment)
     variables = {
-        "AZURE_CLIENT_ID": data.outputs["deployment_client_id"],
+        "AZURE_CLIENT_ID": data.outputs.get("deployment_client_id") or data.outputs["identity_client_id"],
         "WORKLOAD_CLIENT_ID": data.outputs["identity_client_id"],
         "AZURE_TENANT_ID": zone.tenant_id,
         "AZURE_SUBSCRIPTION_ID": zone.subscription_id,

@@ -16,8 +16,6 @@ from shared.names import environment_names
 from shared.register import requests
 from shared.settings import load
 
-_LONGEST_UID = 40
-
 
 def _made(kind: str, name: str) -> list[MadeObject]:
     return [MadeObject(system="grafana", type=kind, name=name)]
@@ -54,7 +52,7 @@ async def ensure_dashboards(data: ActivityInput) -> Nothing:
     record = await requests.get(data.run.application, data.run.request_id)
     link = None
     for name, dashboard in archetypes.dashboards(record.body.archetype).items():
-        uid = f"{record.id}-{name}"[:_LONGEST_UID]
+        uid = f"{record.id}-{name}"  # Grafana refuses more than 40 characters
         wanted = {**dashboard, "templating": {"list": _variables(record)}}
         link = await _put(uid, record, wanted)
     return Nothing(detail="dashboards", link=link, made=_made("dashboards", record.application))

@@ -38,7 +38,8 @@ class LandingZone(Model):
         cluster_name: its name.
         cluster_resource_group: its resource group.
         registry: login server of the container registry.
-        registry_id: its ARM id. Its role assignment mode is "RBAC Registry + ABAC Repository Permissions".
+        registry_id: its ARM id; empty only in requests that were planned before it was known. The registry's role
+            assignment mode is "RBAC Registry + ABAC Repository Permissions".
         dns_zone: zone in which applications get their name.
         dns_resource_group: resource group of the zone.
         dns_subscription_id: subscription of the zone.
@@ -60,7 +61,9 @@ class LandingZone(Model):
     cluster_name: ResourceName
     cluster_resource_group: ResourceName
     registry: str = Field(pattern=r"^[a-z0-9]{5,50}\.azurecr\.io$")
-    registry_id: str = Field(pattern=rf"^{_GROUP}/providers/Microsoft\.ContainerRegistry/registries/{_NAME}$")
+    registry_id: str = Field(
+        default="", pattern=rf"^{_GROUP}/providers/Microsoft\.ContainerRegistry/registries/{_NAME}$"
+    )
     dns_zone: Host
     dns_resource_group: ResourceName
     dns_subscription_id: Guid
@@ -113,6 +116,9 @@ def _read(path: Path, _stamp: Stamp) -> tuple[LandingZone, ...]:
         raise ConfigurationError(path.name, f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
     except (yaml.YAMLError, UnicodeDecodeError, TypeError, KeyError) as error:
         raise ConfigurationError(path.name, f"not a list of landing zones: {error}") from error
+    for number, zone in enumerate(zones):
+        if not zone.registry_id:
+            raise ConfigurationError(path.name, f"landing_zones.{number}.registry_id: Field required")
     for one, other in combinations(zones, 2):
         common = set(one.classifications) & set(other.classifications)
         if (one.environment, one.region) == (other.environment, other.region) and common:

@@ -171,7 +171,8 @@ async def find_changes(correlation_id: str) -> list[Change]:
     }
     call = Call("find change", "GET", f"/api/now/table/{CHANGE}", params=params)
     found = await _vendor().read(call, _Rows)
-    return [change for change in found.result if change.correlation_id == correlation_id]
+    ours = [change for change in found.result if change.correlation_id == correlation_id]
+    return sorted(ours, key=lambda change: change.number)  # creation times have whole seconds
 
 
 async def create_change(fields: Mapping[str, str]) -> Change:
@@ -192,6 +193,9 @@ async def move_change(change: Change, state: str, fields: Mapping[str, str]) -> 
     Raises:
         ConflictError: the model, or an approval that is missing at the instance, does not allow the next step.
     """
+    if change.state not in _ORDER:
+        detail = f"{change.number} was cancelled or is in a state of its own ({change.state}) at the instance"
+        raise ConflictError(VendorCall("servicenow", "move change", 200), detail)
     while _ORDER.index(change.state) < _ORDER.index(state):
         following = await _next_state(change)
         call = Call("move change", "PATCH", f"{_CHANGES}/{change.sys_id}", {"state": following, **fields})

@@ -122,3 +122,9 @@ def test_every_environment_of_a_price_is_complete(archetype: dict[str, Any], obj
     for entry in objects:
         if "prices" in entry:
             assert list(entry["prices"]) == archetype["environments"], entry["id"]
+
+
+def test_names_of_dashboards_leave_room_for_the_request_id() -> None:
+    names = [file.stem for file in (ROOT / "archetypes").glob("*/dashboards/*.json")]
+    assert names
+    assert not [name for name in names if len(f"req-{'0' * 12}-{name}") > 40]

@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from shared.errors import ConfigurationError, RequestRejectedError
-from shared.landing_zones import FILE, find, landing_zones
+from shared.landing_zones import FILE, LandingZone, find, landing_zones
 
 SUBSCRIPTION = "20000000-0000-0000-0000-000000000001"
 GROUP = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-platform-dev/providers"
@@ -107,3 +107,17 @@ def test_what_is_no_document_is_named(path: Path, content: bytes) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"nothing\.yaml"):
         landing_zones(tmp_path / "nothing.yaml")
+
+
+def test_a_zone_that_was_pinned_before_the_registrys_id_was_known_can_still_be_undone() -> None:
+    pinned = find("dev", "westeurope", "public").document()
+    del pinned["registryId"]
+    assert LandingZone.model_validate(pinned).registry_id == ""
+
+
+def test_the_file_must_say_the_registrys_id(tmp_path: Path) -> None:
+    path = tmp_path / "landing_zones.yaml"
+    lines = FILE.read_text(encoding="utf-8").splitlines()
+    path.write_text("\n".join(line for line in lines if "registry_id" not in line), encoding="utf-8")
+    with pytest.raises(ConfigurationError, match="registry_id"):
+        find("dev", "westeurope", "public", path)
