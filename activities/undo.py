@@ -63,9 +63,7 @@ async def read_undo_work(data: ActivityInput) -> UndoWork:
         if step.outcome
     }
     return UndoWork(
-        folder=any(step.name == "ensure_folder" for step in begun),
-        records=any(step.branch == "records" for step in begun),
-        repository=any(step.name == "ensure_repository" for step in begun),
+        begun=sorted({step.name for step in begun}),
         namespaces=where("ensure_namespace"),
         applied=[name for name in where("start_apply") if name in commits],
         proposed=where("open_infrastructure_change"),

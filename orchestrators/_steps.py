@@ -60,6 +60,14 @@ def value_of(document: dict[str, Any]) -> dict[str, Any]:
     return outcome.value or {}
 
 
+def all_of(context: df.DurableOrchestrationContext, tasks: list[Any]) -> Steps[list[dict[str, Any]]]:
+    """Wait for all tasks; returns their Outcome documents in the order of the tasks."""
+    if not tasks:
+        return []
+    documents = yield context.task_all(tasks)
+    return list(documents)
+
+
 def require_all(documents: list[dict[str, Any]]) -> None:
     """Demand that every branch is done; if several are not, all of them are named.
 

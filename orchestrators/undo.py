@@ -14,6 +14,13 @@ from shared.models.runs import ActivityInput, FinishRequest, IacRun, ParkRequest
 from shared.models.undo import DestroyPlan, DestroyResult, Removed, Settled, UndoWork
 from shared.outcome import Outcome, OutcomeStatus
 
+# What was begun outside the environments and what removes it, the latest first.
+_REMOVALS = (
+    ("ensure_repository", "remove_repository"),
+    ("ensure_folder", "remove_folder"),
+    ("open_change", "remove_records"),
+)
+
 
 @orchestrator(UndoInput)
 def undo(context: df.DurableOrchestrationContext, data: UndoInput) -> Steps[Outcome]:
@@ -49,12 +56,9 @@ def _remove_all(context: df.DurableOrchestrationContext, run: Run, data: UndoInp
     for environment in work.proposed:
         here = ActivityInput(run=run.model_copy(update={"environment": environment}))
         yield from _remove(context, "remove_infrastructure_change", here, data, residue)
-    if work.repository:
-        yield from _remove(context, "remove_repository", ActivityInput(run=run), data, residue)
-    if work.folder:
-        yield from _remove(context, "remove_folder", ActivityInput(run=run), data, residue)
-    if work.records:
-        yield from _remove(context, "remove_records", ActivityInput(run=run), data, residue)
+    for begun, removal in _REMOVALS:
+        if begun in work.begun:
+            yield from _remove(context, removal, ActivityInput(run=run), data, residue)
     return residue
 
 

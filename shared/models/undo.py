@@ -38,17 +38,13 @@ class UndoWork(Effect):
     """What the request has begun, and undo therefore has to look after.
 
     Attributes:
-        records: whether records were begun.
-        folder: whether the folder of dashboards was begun.
-        repository: whether the repository was begun.
+        begun: names of the steps that began, each once.
         namespaces, applied, proposed: environments in which a namespace, an apply, a pull request was begun.
         commits: commit of the variables per environment.
         residue: what stays in any case, for example a pushed image.
     """
 
-    records: bool = False
-    folder: bool = False
-    repository: bool = False
+    begun: list[str] = []
     namespaces: list[str] = []
     applied: list[str] = []
     proposed: list[str] = []
