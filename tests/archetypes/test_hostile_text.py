@@ -12,7 +12,7 @@ from markdown_it import MarkdownIt
 
 from tests.archetypes.rendering import HOSTILE, contents, render
 
-MAY_HOLD_TEXT = {"README.md", "catalog-info.yaml", "pyproject.toml", ".copier-answers.yml"}
+MAY_HOLD_TEXT = {"README.md", "docs/prd.md", "catalog-info.yaml", "pyproject.toml", ".copier-answers.yml"}
 TEXTS = [
     HOSTILE,
     "```\n# not a heading\n````\n<script>alert(1)</script>",
@@ -38,14 +38,19 @@ def read_back(repository: Path) -> dict[str, str]:
     """Read the description from each place that holds it, as that place's own reader does."""
     entities = yaml.safe_load_all((repository / "catalog-info.yaml").read_text(encoding="utf-8"))
     described = {entity["kind"]: entity["metadata"]["description"] for entity in entities}
-    fences = [token.content for token in MarkdownIt().parse(_text(repository / "README.md")) if token.type == "fence"]
     return {
         "system": described["System"],
         "component": described["Component"],
         "project": tomllib.loads(_text(repository / "pyproject.toml"))["project"]["description"],
         "answers": yaml.safe_load(_text(repository / ".copier-answers.yml"))["description"],
-        "readme": fences[0].removesuffix("\n"),
+        "readme": _fence(repository / "README.md"),
+        "requirements": _fence(repository / "docs/prd.md"),
     }
+
+
+def _fence(path: Path) -> str:
+    """The first fenced block of a Markdown file."""
+    return next(token.content for token in MarkdownIt().parse(_text(path)) if token.type == "fence").removesuffix("\n")
 
 
 def _text(path: Path) -> str:
@@ -59,7 +64,8 @@ def _lines(text: str) -> str:
 
 def check(repository: Path, text: str) -> None:
     found = read_back(repository)
-    assert _lines(found.pop("readme")) == _lines(text)
+    for document in ("readme", "requirements"):
+        assert _lines(found.pop(document)) == _lines(text)
     assert found == dict.fromkeys(found, text)
 
 
