@@ -22,14 +22,16 @@ def deploy(context: df.DurableOrchestrationContext, data: DeployInput) -> Steps[
     yield from call(context, "ensure_federated_credential", payload, data.pace)
     yield from call(context, "ensure_workload_credential", payload, data.pace)
     yield from call(context, "ensure_environment", payload, data.pace)
-    if not data.first:
-        return Outcome.done()
-    if f"deployment@{data.environment}:read_deployment" not in data.done:
-        operation = f"{data.request_id}-{data.attempt}"
-        start = payload.model_copy(update={"operation": operation})
+    started = None
+    if data.first and f"deployment@{data.environment}:read_deployment" not in data.done:
+        start = payload.model_copy(update={"operation": f"{data.request_id}-{data.attempt}"})
         started = PipelineRun.model_validate((yield from call(context, "start_deployment", start, data.pace)))
+    watched = ActivityInput(run=run.model_copy(update={"branch": "environment"}))
+    yield from call(context, "verify_alert_rules", watched, data.pace)  # while the pipeline works
+    if started:
         yield from follow(context, run, started, data.pace)
         judge = ReadPipelineRun(run=run, repository=started.repository, run_id=started.run_id)
         yield from call(context, "read_deployment", judge, data.pace)
-    yield from call(context, "verify_health", ActivityInput(run=run), data.pace)
+    if data.first:
+        yield from call(context, "verify_health", ActivityInput(run=run), data.pace)
     return Outcome.done()

@@ -17,6 +17,7 @@ from shared.clients import (
     github_actions,
     grafana,
     key_vault,
+    monitor,
     resource_manager,
     servicenow,
 )
@@ -37,10 +38,8 @@ CLUSTER = (
     f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-platform-dev"
     "/providers/Microsoft.ContainerService/managedClusters/aks-dev-weu"
 )
-IDENTITY = (
-    f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-appstore"
-    "/providers/Microsoft.ManagedIdentity/userAssignedIdentities/id-iac-plan"
-)
+GROUP = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-appstore/providers"
+IDENTITY = f"{GROUP}/Microsoft.ManagedIdentity/userAssignedIdentities/id-iac-plan"
 FOREVER = {"times": None}
 LONG = {"Retry-After": "30"}  # longer than a client waits by itself: the error comes at once
 VAULT = "https://kv-appstore.vault.azure.net"
@@ -76,6 +75,16 @@ async def _token() -> object:
     return await entra.verify_token(
         "eyJhbGciOiJSUzI1NiIsImtpZCI6IngifQ.eyJzdWIiOiJ4In0.c2ln"  # no key has this id: the keys are fetched
     )
+
+
+async def _metric() -> object:
+    watched = monitor.WatchedMetric(
+        resource_id=f"{GROUP}/Microsoft.KeyVault/vaults/c",
+        namespace="Microsoft.KeyVault/vaults",
+        name="Availability",
+        aggregation="Average",
+    )
+    return await monitor.read_metric(watched, datetime.now(UTC) - timedelta(minutes=5), datetime.now(UTC))
 
 
 KEY = "0" * 32
@@ -215,6 +224,13 @@ CALLS = {
     "list_deleted_vaults": Asked(
         "arm", "GET", "/deletedVaults", lambda: resource_manager.list_deleted_vaults(SUBSCRIPTION)
     ),
+    "list_alert_rules": Asked(
+        "arm", "GET", "/metricAlerts", lambda: monitor.list_alert_rules(SUBSCRIPTION, "rg-appstore")
+    ),
+    "count_receivers": Asked(
+        "arm", "GET", "/actionGroups/c", lambda: monitor.count_receivers(f"{GROUP}/Microsoft.Insights/actionGroups/c")
+    ),
+    "read_metric": Asked("arm", "GET", "/Microsoft.Insights/metrics", _metric),
     "find_changes": Asked("servicenow", "GET", "/table/change_request", lambda: servicenow.find_changes("req-1")),
     "create_change": Asked("servicenow", "POST", "/change/normal$", lambda: servicenow.create_change({})),
     "move_change": Asked(

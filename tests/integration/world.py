@@ -16,6 +16,7 @@ import activities.azure
 import activities.github
 import activities.grafana
 import activities.infrastructure
+import activities.monitor
 import activities.plan
 import activities.requests
 import activities.servicenow
@@ -159,6 +160,10 @@ class World:
         """An ARM document; None when there is none."""
         url = f"{ARM}{path}?api-version={version}"
         return _document(self.stack.vendors.request(method, url, json=content, headers=self._azure))
+
+    def seed(self, system: str, documents: Document) -> None:
+        """Put documents into a stand-in's store."""
+        self._admin.post("seed", json={system: documents}).raise_for_status()
 
     @cached_property
     def _servicenow(self) -> dict[str, str]:

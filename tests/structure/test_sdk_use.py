@@ -7,6 +7,7 @@ from tests.structure.product import imported, modules, relative
 ALLOWED = {
     "azure.data": ("shared/register/",),
     "azure.storage": ("shared/clients/",),
+    "azure.mgmt": ("shared/clients/",),
     "azure.keyvault": ("shared/clients/",),
     "azure.identity": ("shared/credential.py", "shared/clients/"),
     "azure.core": ("shared/register/", "shared/clients/", "shared/credential.py"),

@@ -15,6 +15,7 @@ from .estate import Estate, Resource, visible
 from .gate import Gate
 from .ids import ResourceId, parse
 from .lists import page
+from .metrics import METRICS_SUFFIX, answer_metrics
 from .rules import SLOW, shape
 from .tags import TAGS_SUFFIX, answer_tags
 from .vaults import answer_deleted_vaults
@@ -50,6 +51,8 @@ class Api:
             return answer_deleted_vaults(self, self._estate, request)
         if path.lower().endswith(TAGS_SUFFIX):
             return answer_tags(self._estate, self.locked, request.method, path[: -len(TAGS_SUFFIX)], body)
+        if path.lower().endswith(METRICS_SUFFIX):
+            return answer_metrics(self._estate, path[: -len(METRICS_SUFFIX)], request)
         target = parse(path)
         if target is None:
             raise ArmError(404, "InvalidResourceType", f"No resource can be read from the path '{path}'.")
