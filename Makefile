@@ -8,7 +8,7 @@ WORKERS ?= 3
 export PYTHONDONTWRITEBYTECODE :=
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.local/cache/bytecode
 
-.PHONY: help run once test lint unit proofs crash-matrix docs drift undo test-package size lock clean setup setup-dev
+.PHONY: help run once test lint unit proofs crash-matrix bench-cold-start docs drift undo test-package size lock clean setup setup-dev
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -48,6 +48,9 @@ proofs: setup-dev ## the long proofs that the suite runs a sample of; the longes
 
 crash-matrix: setup-dev ## kill the host after each external call of the whole flow; n of n must finish
 	@exec $(PYTHON) -m pytest tests/e2e/test_crash_matrix.py -m long -s -p no:randomly --timeout 3600
+
+bench-cold-start: setup-dev ## import of the app against the smallest app with the same libraries
+	@exec $(PYTHON) tests/bench/cold_start.py
 
 docs: setup-dev ## write the generated parts of docs/ anew
 	@exec $(PYTHON) -m docs.generate
