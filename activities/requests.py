@@ -24,7 +24,7 @@ from shared.models.runs import (
     RequestSnapshot,
     Run,
 )
-from shared.register import leases, requests, steps
+from shared.register import leases, requests, reservations, steps
 from shared.register._table import Row, Write
 
 _S = RequestState
@@ -172,7 +172,7 @@ def _kind(run: Run) -> str:
 async def finish_request(data: FinishRequest) -> Nothing:
     """Close a run: compare what was planned with what was made, or give the name back after an undo.
 
-    Idempotency: one transition per run; the reservation is removed only while it is this request's.
+    Idempotency: one transition per run; name and quota are given back only while they are this request's.
     """
     run = data.run
     entry = entry_of(data, data.state, f"the run ended as {data.state}", at=utc_now(), key=str(run.attempt))
@@ -192,7 +192,9 @@ async def finish_request(data: FinishRequest) -> Nothing:
         return [Write(requests.APPLICATION, {**row.document, "state": "active"}, etag=row.etag)]
 
     expect = [state, _S.UNDOING] if run.undo else [_S.PROVISIONING]
-    await advance(data, change, entry, expect, release)
+    record = await advance(data, change, entry, expect, release)
+    if run.undo:
+        await reservations.release(record.body.owner_team, record.id)
     await leases.release(run.application, run.request_id)
     return Nothing(detail=data.state)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import azure.durable_functions as df
 
-from shared import approvals, archetypes, policies, teams
+from shared import approvals, archetypes, policies, quotas, teams
 from shared import plan as plans
 from shared.canonical import digest
 from shared.clients import grafana, servicenow
@@ -22,7 +22,8 @@ from shared.models.plan import Change
 from shared.models.records import ApplicationRecord, ClaimRecord, ClaimState, RequestRecord, RequestState
 from shared.models.runs import OnboardInput, Pace
 from shared.prices import Estimate
-from shared.register import claims, requests
+from shared.quotas import Use
+from shared.register import claims, requests, reservations
 from shared.register.audit import Entry
 from shared.settings import AppStoreSettings, load
 
@@ -40,10 +41,16 @@ class Judged:
     estimate: Estimate
     verdicts: policies.Verdicts
     needs: list[approvals.ApprovalNeed]
+    used: Use
+
+    @property
+    def exceeded(self) -> list[str]:
+        """Limits of the team's quota that the request would pass, by what the team uses at this moment."""
+        return quotas.exceeded(quotas.find(self.body.owner_team), self.used, quotas.use_of(self.estimate))
 
 
 async def judge(body: ApplicationRequest, caller: Caller) -> Judged:
-    """Check a request against catalogue, teams, landing zones and rules; no call leaves the app.
+    """Check a request against catalogue, teams, landing zones and rules; reads the register and nothing else.
 
     Raises:
         RequestRejectedError: 403 or 422 naming the field.
@@ -74,7 +81,8 @@ async def judge(body: ApplicationRequest, caller: Caller) -> Judged:
         raise PolicyViolationError(verdicts.denying_rules, sentences)
     findings = [verdict.id for verdict in verdicts.require_approval]
     needs = approvals.needed(findings, [str(name) for name in body.environments], caller.id)
-    return Judged(body, zones, systems, changes, estimate, verdicts, needs)
+    used = await reservations.used(body.owner_team)
+    return Judged(body, zones, systems, changes, estimate, verdicts, needs, used)
 
 
 def _now() -> str:
@@ -89,6 +97,12 @@ def preview_document(judged: Judged) -> dict[str, Any]:
         "estimate": judged.estimate.document(),
         "approvals": [need.document() for need in judged.needs],
         "verdicts": judged.verdicts.document(),
+        "quota": {
+            "team": judged.body.owner_team,
+            "limits": quotas.find(judged.body.owner_team).document(),
+            "used": judged.used.document(),
+            "exceeded": judged.exceeded,
+        },
     }
 
 
@@ -121,7 +135,7 @@ async def take_in(client: df.DurableOrchestrationClient, caller: Caller, key: st
     """Claim the key, record the request, start its orchestration; every repeat ends at the same request.
 
     Raises:
-        RequestRejectedError: 409, the key was used for another body, or the name is taken.
+        RequestRejectedError: 409, the key was used for another body, the name is taken, or the team's quota is used up.
     """
     body = judged.body
     now, identifier = utc_now(), request_id(caller.tenant, caller.id, key)
@@ -130,6 +144,7 @@ async def take_in(client: df.DurableOrchestrationClient, caller: Caller, key: st
         application=body.name,
         body_hash=body_hash(body),
         caller=caller.id,
+        owner_team=body.owner_team,
         state=ClaimState.CLAIMED,
         claimed_at=now,
     )
@@ -139,6 +154,7 @@ async def take_in(client: df.DurableOrchestrationClient, caller: Caller, key: st
         found = await requests.find(claim.application, identifier)
         if found:
             return found
+    await _reserve(identifier, judged)
     record = await _create(_record(identifier, caller, judged, now), claim)
     try:
         await start(client, record)
@@ -146,6 +162,20 @@ async def take_in(client: df.DurableOrchestrationClient, caller: Caller, key: st
     except Exception:  # noqa: BLE001 - the request is recorded and stands; the SDK raises bare Exception
         LOGGER.exception("%s is recorded but not started yet: the sweep will start it", record.id)
     return record
+
+
+async def _reserve(identifier: str, judged: Judged) -> None:
+    """Take the request's share of the team's quota, all at once or not at all."""
+    team, more = judged.body.owner_team, quotas.use_of(judged.estimate)
+    quota = quotas.find(team)
+    try:
+        await reservations.reserve(team, identifier, more, lambda used: quotas.exceeded(quota, used, more))
+    except StateConflictError as error:
+        await claims.withdraw(identifier)
+        detail = (
+            f"The quota of {team} is used up: {error}. Undo an application that is not needed, or ask the platform."
+        )
+        raise RequestRejectedError("quota-exceeded", detail, status=409, pointer="/ownerTeam") from error
 
 
 async def _create(record: RequestRecord, claim: ClaimRecord) -> RequestRecord:
@@ -165,6 +195,7 @@ async def _create(record: RequestRecord, claim: ClaimRecord) -> RequestRecord:
     try:
         return await requests.create(record, reservation, entry)
     except StateConflictError as error:
+        await reservations.release(record.body.owner_team, record.id)
         await claims.withdraw(claim.request_id)
         detail = f"The name {record.application} is taken; {record.application}-2 may be free."
         raise RequestRejectedError("name-taken", detail, status=409, pointer="/name") from error

@@ -35,6 +35,7 @@ class Preview(Model):
     estimate: dict[str, Any]
     approvals: list[dict[str, Any]]
     verdicts: dict[str, Any]
+    quota: dict[str, Any]
 
 
 class RequestList(Model):

@@ -13,7 +13,7 @@ from shared.log import LOGGER
 from shared.models.problem import Problem
 from shared.models.records import RUNNING_STATES, ClaimRecord, ClaimState, RequestRecord, RequestState
 from shared.models.runs import UndoInput
-from shared.register import claims, leases, requests
+from shared.register import claims, leases, requests, reservations
 from shared.register.audit import Entry
 from triggers._intake import pace, start, start_once
 from triggers._wake import wake
@@ -52,6 +52,7 @@ async def _finish_claim(client: Any, claim: ClaimRecord) -> None:
     record = await requests.find(claim.application, claim.request_id)
     if record is None:
         LOGGER.warning("the claim %s was never recorded: its caller got no answer and may ask again", claim.request_id)
+        await reservations.release(claim.owner_team, claim.request_id)
         await claims.withdraw(claim.request_id)
         return
     await start(client, record)

@@ -165,6 +165,7 @@ class ClaimRecord(Model):
     application: str
     body_hash: str
     caller: str
+    owner_team: str = ""
     state: ClaimState
     claimed_at: str
 

@@ -1,0 +1,105 @@
+"""A team's quota: nothing over the limit however many come at once, and everything given back."""
+
+import asyncio
+from collections import Counter
+from decimal import Decimal
+from typing import Any
+
+from shared import quotas
+from shared.errors import RequestRejectedError
+from shared.models.application_request import ApplicationRequest
+from shared.models.records import RequestRecord, RequestState
+from shared.models.runs import FinishRequest
+from shared.quotas import Use
+from shared.register import claims, requests, reservations
+from shared.register.audit import Entry
+from tests.e2e.driver import body
+from tests.integration.world import DurableClient, World, caller, run_of
+from triggers._intake import judge, preview_document, take_in
+
+TEAM = "security"
+SOMEBODY = caller("somebody", "Requester", teams=(TEAM,))
+LIMIT = quotas.find(TEAM).applications
+_S = RequestState
+
+
+def _wanted(name: str) -> ApplicationRequest:
+    return ApplicationRequest.model_validate(body(name, ownerTeam=TEAM, environments=["dev"]))
+
+
+async def _order(name: str, key: str = "") -> RequestRecord | str:
+    """The request, or the code and words of the refusal."""
+    client: Any = DurableClient()
+    try:
+        return await take_in(client, SOMEBODY, key or f"quota-{name}", await judge(_wanted(name), SOMEBODY))
+    except RequestRejectedError as error:
+        return f"{error.status} {error.code}: {error.detail}"
+
+
+async def _end(world: World, record: RequestRecord) -> None:
+    """Undo a request of which nothing was made; the last step comes twice."""
+    await _move(record, _S.RECEIVED, _S.CANCELLED)
+    await _move(record, _S.CANCELLED, _S.UNDOING)
+    finish = FinishRequest(run=run_of(record, "undo", undo=True), state="undone")
+    for _ in range(2):
+        await world.value("finish_request", finish)
+
+
+async def _move(record: RequestRecord, old: RequestState, new: RequestState) -> None:
+    entry = Entry(f"{record.id}:{new}", record.created_at, "somebody", new, record.id, "not needed")
+    change = {"state": new}
+    await requests.transition(
+        record.application, record.id, lambda row: row.model_copy(update=change), entry, expect=[old]
+    )
+
+
+async def test_a_hundred_at_once_take_what_there_is_and_give_it_back(world: World) -> None:
+    outcomes = await asyncio.gather(*(_order(f"quota{n}-api") for n in range(100)))
+    taken = [outcome for outcome in outcomes if isinstance(outcome, RequestRecord)]
+    assert len(taken) == LIMIT
+    refused = Counter(outcome for outcome in outcomes if isinstance(outcome, str))
+    assert list(refused.values()) == [100 - LIMIT]
+    assert "409 quota-exceeded: The quota of security is used up: 10 of 10 applications are in use" in next(
+        iter(refused)
+    )
+    assert (await reservations.used(TEAM)).applications == LIMIT
+    again = await _order(taken[0].application)
+    assert isinstance(again, RequestRecord)
+    assert again.id == taken[0].id
+    preview = preview_document(await judge(_wanted("late-api"), SOMEBODY))
+    assert preview["quota"]["exceeded"] == ["10 of 10 applications are in use"]
+    for record in taken:
+        await _end(world, record)
+    assert await reservations.used(TEAM) == Use()
+
+
+async def test_a_refused_name_takes_nothing(world: World) -> None:
+    assert world
+    first = await _order("once-api")
+    assert isinstance(first, RequestRecord)
+    before = await reservations.used(TEAM)
+    assert str(await _order("once-api", "another-key")).startswith("409 name-taken")
+    assert await reservations.used(TEAM) == before
+    await _end(world, first)
+
+
+async def test_a_refused_request_may_be_sent_again_under_its_key(world: World) -> None:
+    assert world
+    await reservations.reserve(TEAM, "req-much", Use(applications=LIMIT), lambda _: [])
+    assert "quota-exceeded" in str(await _order("later-api"))
+    await reservations.release(TEAM, "req-much")
+    record = await _order("later-api")
+    assert isinstance(record, RequestRecord)
+    claim = await claims.get(record.id)
+    assert claim
+    assert claim.owner_team == TEAM
+    await _end(world, record)
+
+
+async def test_twice_is_once(world: World) -> None:
+    assert world
+    more = Use(applications=1, monthly=Decimal("12.50"), items={"dns.record": Decimal(1)})
+    await asyncio.gather(*(reservations.reserve("web", "req-twice", more, lambda _: []) for _ in range(5)))
+    assert await reservations.used("web") == more
+    await asyncio.gather(*(reservations.release("web", "req-twice") for _ in range(5)))
+    assert await reservations.used("web") == Use()
