@@ -8,7 +8,7 @@ WORKERS ?= 3
 export PYTHONDONTWRITEBYTECODE :=
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.local/cache/bytecode
 
-.PHONY: help run once test lint unit proofs crash-matrix bench-cold-start docs drift undo test-package size lock clean setup setup-dev
+.PHONY: help run once test lint unit proofs crash-matrix bench-cold-start docs drift audit-verify undo test-package size lock clean setup setup-dev
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -27,6 +27,9 @@ once: setup ## the same, but ends when the application runs
 
 drift: setup ## compare APP=payments-api with what it should be
 	@exec $(PYTHON) -m local.run.drift --application '$(APP)'
+
+audit-verify: setup ## follow every audit trail; names the first changed or missing entry of each
+	@exec $(PYTHON) -m local.run.audit
 
 undo: setup ## remove everything that REQUEST=<id> made
 	@exec $(PYTHON) -m local.run.undo --request '$(REQUEST)'

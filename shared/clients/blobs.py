@@ -1,5 +1,6 @@
 """Azure Blob Storage: plan documents of the app, artefacts of the infrastructure pipeline."""
 
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
 
@@ -11,6 +12,7 @@ from shared.errors import NotFoundError, TransientIntegrationError, VendorCall
 from shared.settings import USER_AGENT, AppStoreSettings, Settings, load
 
 _DOCUMENTS = "plan-documents"
+_ANCHORS = "audit-anchors"  # with an immutability policy: what is written stays as it is
 
 
 class TerraformSettings(Settings):
@@ -43,6 +45,45 @@ async def write_document(name: str, content: bytes) -> None:
 async def read_document(name: str) -> bytes:
     """The very bytes of a plan document. Raises NotFoundError."""
     return await _read(load(AppStoreSettings).storage_account, _DOCUMENTS, name)
+
+
+async def write_anchor(day: str, content: bytes) -> bool:
+    """Keep the ends of all audit trails of a day; returns whether this was the first writer: nothing is overwritten.
+
+    Documentation: https://learn.microsoft.com/azure/storage/blobs/immutable-storage-overview
+    """
+    from azure.core.exceptions import AzureError, ResourceExistsError  # noqa: PLC0415 - heavy
+    from azure.storage.blob.aio import ContainerClient  # noqa: PLC0415 - heavy
+
+    account = load(AppStoreSettings).storage_account
+    try:
+        async with ContainerClient(_url(account), _ANCHORS, **_options()) as container:
+            with suppress(ResourceExistsError):
+                await container.create_container()
+            try:
+                await container.upload_blob(f"{day}.json", content, overwrite=False)
+            except ResourceExistsError:
+                return False
+    except AzureError as error:
+        raise _transient("put anchor", error) from error
+    return True
+
+
+async def read_anchors() -> AsyncIterator[tuple[str, bytes]]:
+    """Every anchor with its day, oldest first; none before the first day."""
+    from azure.core.exceptions import AzureError, ResourceNotFoundError  # noqa: PLC0415 - heavy
+    from azure.storage.blob.aio import ContainerClient  # noqa: PLC0415 - heavy
+
+    account = load(AppStoreSettings).storage_account
+    try:
+        async with ContainerClient(_url(account), _ANCHORS, **_options()) as container:
+            async for name in container.list_blob_names():
+                stream = await container.download_blob(name)
+                yield name.removesuffix(".json"), bytes(await stream.readall())
+    except ResourceNotFoundError:
+        return
+    except AzureError as error:
+        raise _transient("read anchors", error) from error
 
 
 async def read_artefact(run_id: str, name: str) -> bytes:

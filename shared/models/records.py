@@ -198,3 +198,10 @@ class AuditRecord(Model):
     detail: str
     previous_hash: str
     hash: str
+
+
+class AuditHead(Model):
+    """The end of an application's audit trail: number and hash of its newest entry."""
+
+    sequence: int
+    hash: str

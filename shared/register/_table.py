@@ -30,11 +30,12 @@ class RowConflictError(Exception):
 
 @dataclass(frozen=True)
 class Row:
-    """A row as read: its key, its document and the ETag to write it back with."""
+    """A row as read: its key, its document, the ETag to write it back with, and its partition."""
 
     key: str
     document: dict[str, Any]
     etag: str
+    partition: str = ""
 
 
 @dataclass(frozen=True)
@@ -164,7 +165,8 @@ async def query(condition: str) -> AsyncIterator[Row]:
     try:
         table = await _table()
         async for entity in table.query_entities(condition):
-            yield Row(entity["RowKey"], json.loads(entity["document"]), str(entity.metadata["etag"]))
+            document, etag = json.loads(entity["document"]), str(entity.metadata["etag"])
+            yield Row(entity["RowKey"], document, etag, entity["PartitionKey"])
     except AzureError as error:
         raise _transient("read", error) from error
 

@@ -1,10 +1,11 @@
 """The audit trail of an application: a chain of hashes, written together with what it tells of."""
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from shared.canonical import digest
-from shared.models.records import AuditRecord
-from shared.register._table import Row, Write, document_of
+from shared.models.records import AuditHead, AuditRecord
+from shared.register._table import Row, Write, document_of, query, scan
 
 HEAD = "audit-head"
 GENESIS = "0" * 64
@@ -55,3 +56,26 @@ def append(head: Row | None, entry: Entry) -> list[Write]:
         Write(entry_key(entry), document_of(record)),
         Write(HEAD, {"sequence": sequence, "hash": record.hash}, etag=head.etag if head else None),
     ]
+
+
+def hash_of(record: AuditRecord) -> str:
+    """The hash that an entry must have: over everything in it but the hash itself."""
+    document = record.document()
+    return digest({name: value for name, value in document.items() if name not in ("hash", "schemaVersion")})
+
+
+async def of_application(application: str) -> list[AuditRecord]:
+    """The trail of an application in its order."""
+    rows = [AuditRecord.model_validate(row.document) async for row in scan(application, "audit:")]
+    return sorted(rows, key=lambda record: record.sequence)
+
+
+async def every() -> AsyncIterator[tuple[str, AuditRecord]]:
+    """Every entry with its application, in no particular order."""
+    async for row in query("kind eq 'audit'"):
+        yield row.partition, AuditRecord.model_validate(row.document)
+
+
+async def heads() -> dict[str, AuditHead]:
+    """The end of each application's trail."""
+    return {row.partition: AuditHead.model_validate(row.document) async for row in query(f"kind eq '{HEAD}'")}
