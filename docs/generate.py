@@ -20,7 +20,9 @@ import triggers
 from activities._activity import ACTIVITIES
 from docs.fields import ARCHETYPE_FIELDS
 from shared import archetypes
+from shared.authorisation import RULES, Rule, Subject, who, why_not
 from shared.configuration import settings_classes, settings_of
+from shared.identity import Caller
 from shared.models.records import RUNNING_STATES, TRANSITIONS
 from triggers._http import ENDPOINTS, Endpoint
 
@@ -203,10 +205,46 @@ def _annotation(kind: Any) -> str:
     return f"`{re.sub(r'(shared[.]archetypes|typing)[.]', '', text)}`"
 
 
+# -- authorisation ---------------------------------------------------------------------------------------------------
+
+
+def _authorisation() -> str:
+    """The rules, and what follows from them for each role, relation and route."""
+    _modules(triggers)
+    rows = [
+        (f"`{action}`", rule.what, who(rule), _refused(rule), ", ".join(f"`{state}`" for state in sorted(rule.states)))
+        for action, rule in RULES.items()
+    ]
+    text = "## Rules\n\n" + _table(("action", "what", "who", "never", "in the states"), rows)
+    relations = {"": "", " of the owner team": "team", " who asked": "me"}
+    text += "\n## Roles\n\n`yes` for a person; states apart.\n\n"
+    text += _table(("caller", *(f"`{action}`" for action in RULES)), _roles(relations))
+    routes = sorted(ENDPOINTS, key=lambda item: (item.path, item.method))
+    pairs = [(f"`{item.method} /api/{item.path}`", f"`{item.action}`") for item in routes]
+    return text + "\n## Routes\n\n" + _table(("route", "action"), pairs)
+
+
+def _refused(rule: Rule) -> str:
+    return ", ".join(
+        word for word, refused in (("the requester", rule.not_requester), ("a service", rule.people)) if refused
+    )
+
+
+def _roles(relations: dict[str, str]) -> list[list[str]]:
+    rows = []
+    for role in ("Requester", "Approver", "FinOps", "Operator", "Auditor", "Admin"):
+        for words, relation in relations.items():
+            caller = Caller("me", "t", "me", frozenset({role}), frozenset({relation}), (), is_service=False)
+            subject = Subject("me" if relation == "me" else "other", "team")
+            rows.append([role + words, *("" if why_not(caller, name, subject) else "yes" for name in RULES)])
+    return rows
+
+
 _PARTS: dict[str, Callable[[], str]] = {
     "settings": _settings,
     "routes": _routes,
     "states": _states,
+    "authorisation": _authorisation,
     "steps": _steps,
     "archetype-fields": _archetype_fields,
 }

@@ -1,65 +1,141 @@
-"""Who may do what with a request: one function for showing an action and for doing it."""
+"""Who may do what: one table for showing an action, for doing it, and for the page that documents it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from shared.errors import RequestRejectedError
 from shared.identity import Caller
-from shared.models.records import Decision, RequestRecord, RequestState
+from shared.models.records import ApplicationRecord, Decision, RequestRecord, RequestState
 
 _S = RequestState
+_OWNERS = "the requester or the owner team"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Who may do one thing.
+
+    Attributes:
+        what: the thing, for the documentation.
+        roles: app roles that suffice, whomever it concerns.
+        own: app roles that suffice to the requester and the owner team; empty: none is needed; None: owning is no help.
+        people: whether a service principal is refused.
+        not_requester: whether the requester is refused, whatever the roles say.
+        states: states of a request in which it makes sense; empty: it does not depend on one.
+    """
+
+    what: str
+    roles: frozenset[str] = frozenset()
+    own: frozenset[str] | None = None
+    people: bool = False
+    not_requester: bool = False
+    states: frozenset[RequestState] = frozenset()
+
+
 _READERS = frozenset({"Approver", "FinOps", "Operator", "Auditor", "Admin"})
 _DECIDERS = frozenset({"Approver", "FinOps", "Admin"})
 _OPERATORS = frozenset({"Operator", "Admin"})
-_STATES: dict[Decision, frozenset[RequestState]] = {
-    Decision.APPROVE: frozenset({_S.AWAITING_APPROVAL}),
-    Decision.REJECT: frozenset({_S.AWAITING_APPROVAL}),
-    Decision.CANCEL: frozenset({_S.RECEIVED, _S.PLANNING, _S.AWAITING_APPROVAL, _S.PROVISIONING, _S.PARKED}),
-    Decision.RETRY: frozenset({_S.PARKED, _S.DEGRADED}),
-    Decision.UNDO: frozenset({_S.PARKED, _S.SUCCEEDED, _S.DEGRADED, _S.CANCELLED, _S.REJECTED, _S.EXPIRED}),
+_REQUESTER = frozenset({"Requester"})
+_WAITING = frozenset({_S.AWAITING_APPROVAL})
+_STOPPABLE = frozenset({_S.RECEIVED, _S.PLANNING, _S.AWAITING_APPROVAL, _S.PROVISIONING, _S.PARKED})
+_UNDOABLE = frozenset({_S.PARKED, _S.SUCCEEDED, _S.DEGRADED, _S.CANCELLED, _S.REJECTED, _S.EXPIRED})
+
+ANYONE = "anyone"
+SIGNED_IN = "signed-in"
+ORDER = "order"
+SEE = "see"
+AUDIT = "audit"
+RULES: dict[str, Rule] = {
+    ORDER: Rule("request an application for a team", roles=frozenset({"Admin"}), own=_REQUESTER),
+    SEE: Rule("see a request, its plan or an application", roles=_READERS, own=frozenset()),
+    Decision.APPROVE: Rule("approve a plan", roles=_DECIDERS, people=True, not_requester=True, states=_WAITING),
+    Decision.REJECT: Rule("reject a plan", roles=_DECIDERS, people=True, not_requester=True, states=_WAITING),
+    Decision.CANCEL: Rule("stop a request", roles=_OPERATORS, own=_REQUESTER, states=_STOPPABLE),
+    Decision.RETRY: Rule(
+        "go on from the failed step", roles=_OPERATORS, own=_REQUESTER, states=frozenset({_S.PARKED, _S.DEGRADED})
+    ),
+    Decision.UNDO: Rule("remove what a request made", roles=_OPERATORS, own=_REQUESTER, states=_UNDOABLE),
+    AUDIT: Rule("read and verify the audit trail", roles=frozenset({"Auditor", "Admin"})),
 }
 
 
-def may_see(caller: Caller, record: RequestRecord) -> bool:
-    """Whether the caller may see a request: requester, owner team, or a role that looks after all."""
-    return caller.id == record.requester or record.body.owner_team in caller.teams or bool(caller.roles & _READERS)
+@dataclass(frozen=True)
+class Subject:
+    """What an action concerns: whose request, whose application."""
+
+    requester: str
+    owner_team: str
 
 
-def why_not(caller: Caller, decision: Decision, record: RequestRecord) -> str | None:
-    """Why the caller may not decide this, or None when the caller may (state apart)."""
-    if decision in (Decision.APPROVE, Decision.REJECT):
-        if caller.is_service:
-            return "a service principal cannot decide about a plan"
-        if caller.id == record.requester:
-            return "the requester cannot approve" if decision is Decision.APPROVE else "the requester cancels instead"
-        if not caller.roles & _DECIDERS:
-            return "this needs the role Approver, FinOps or Admin"
+def subject_of(record: RequestRecord | ApplicationRecord) -> Subject:
+    """The subject of a row."""
+    if isinstance(record, RequestRecord):
+        return Subject(record.requester, record.body.owner_team)
+    return Subject("", record.owner_team)
+
+
+def why_not(caller: Caller, action: str, subject: Subject | None = None) -> str | None:
+    """Why the caller may not do this, or None when the caller may (state apart)."""
+    rule = RULES[action]
+    if rule.people and caller.is_service:
+        return "a service principal cannot decide about a plan"
+    requested = subject is not None and caller.id == subject.requester
+    if rule.not_requester and requested:
+        return "the requester cannot approve" if action == Decision.APPROVE else "the requester cancels instead"
+    if caller.roles & rule.roles:
         return None
-    owns = "Requester" in caller.roles and (caller.id == record.requester or record.body.owner_team in caller.teams)
-    if owns or caller.roles & _OPERATORS:
+    owns = subject is not None and (requested or subject.owner_team in caller.teams)
+    if rule.own is not None and owns and (not rule.own or caller.roles & rule.own):
         return None
-    return "this needs the requester, the owner team, an Operator or an Admin"
+    return f"this needs {who(rule)}"
+
+
+def who(rule: Rule) -> str:
+    """Who may, in words."""
+    roles = f"the role {_either(sorted(rule.roles))}"
+    if rule.own is None:
+        return roles
+    owners = f"{_OWNERS} with the role {_either(sorted(rule.own))}" if rule.own else _OWNERS
+    return f"{owners}, or {roles}"
+
+
+def _either(names: list[str]) -> str:
+    return f"{', '.join(names[:-1])} or {names[-1]}" if len(names) > 1 else names[0]
+
+
+def may_see(caller: Caller, record: RequestRecord | ApplicationRecord) -> bool:
+    """Whether the caller may see it; what a caller may not see does not exist for the caller."""
+    return why_not(caller, SEE, subject_of(record)) is None
+
+
+def may_order(caller: Caller, archetype_roles: Iterable[str]) -> bool:
+    """Whether the caller may order from an archetype, and therefore sees it."""
+    return bool(caller.roles & set(archetype_roles))
 
 
 def allowed_actions(caller: Caller, record: RequestRecord) -> list[Decision]:
     """What the caller may do with the request now."""
     return [
         decision
-        for decision, states in _STATES.items()
-        if record.state in states
-        and why_not(caller, decision, record) is None
+        for decision in Decision
+        if decision in RULES
+        and record.state in RULES[decision].states
+        and why_not(caller, decision, subject_of(record)) is None
         and not (decision is Decision.RETRY and record.undo_begun)
     ]
 
 
 def expected_states(decision: Decision) -> list[RequestState]:
     """States in which a decision makes sense."""
-    return sorted(_STATES[decision])
+    return sorted(RULES[decision].states)
 
 
-def require(caller: Caller, decision: Decision, record: RequestRecord) -> None:
-    """Demand that the caller may decide this.
+def require(caller: Caller, action: str, subject: Subject | None = None) -> None:
+    """Demand that the caller may do this.
 
     Raises:
         RequestRejectedError: 403 with the reason.
     """
-    reason = why_not(caller, decision, record)
+    reason = why_not(caller, action, subject)
     if reason:
         raise RequestRejectedError("forbidden", f"{reason[0].upper()}{reason[1:]}.", status=403)

@@ -10,6 +10,7 @@ import azure.functions as func
 from pydantic import BaseModel, ValidationError
 
 from shared import strict_json
+from shared.authorisation import ANYONE
 from shared.errors import (
     AppStoreError,
     ConfigurationError,
@@ -49,8 +50,13 @@ class Endpoint:
     summary: str
     body: type[BaseModel] | None
     answers: Mapping[int, type[BaseModel] | str]
-    public: bool
+    action: str
     headers: tuple[str, ...] = ()
+
+    @property
+    def public(self) -> bool:
+        """Whether it answers without a caller."""
+        return self.action == ANYONE
 
 
 ENDPOINTS: list[Endpoint] = []
@@ -107,8 +113,8 @@ def endpoint(
     *,
     summary: str,
     answers: Mapping[int, type[BaseModel] | str],
+    action: str,
     body: type[BaseModel] | None = None,
-    public: bool = False,
     headers: tuple[str, ...] = (),
 ) -> Callable[[Handler], Handler]:
     """Register a handler as an HTTP function.
@@ -118,16 +124,16 @@ def endpoint(
         path: route below ``/api``.
         summary: a sentence for the OpenAPI document.
         answers: success statuses with their model or a description.
+        action: what the caller must be allowed to do (``shared/authorisation.py``); ``anyone`` needs no caller.
         body: model of the body.
-        public: without a caller; the handler then gets an anonymous one.
         headers: required request headers.
     """
 
     def register(handler: Handler) -> Handler:
-        ENDPOINTS.append(Endpoint(handler.__name__, method, path, summary, body, answers, public, headers))
+        ENDPOINTS.append(Endpoint(handler.__name__, method, path, summary, body, answers, action, headers))
 
         async def run(req: func.HttpRequest, client) -> func.HttpResponse:  # type: ignore[no-untyped-def] # noqa: ANN001 - the SDK sets the hint
-            return await _serve(handler, req, client, public=public)
+            return await _serve(handler, req, client, public=action == ANYONE)
 
         name_and_route(run, handler.__name__, path, [method])
         return handler

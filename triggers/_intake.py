@@ -6,8 +6,9 @@ from typing import Any
 
 import azure.durable_functions as df
 
-from shared import approvals, archetypes, policies, quotas, teams
+from shared import approvals, archetypes, authorisation, policies, quotas, teams
 from shared import plan as plans
+from shared.authorisation import ORDER, Subject
 from shared.canonical import digest
 from shared.clients import grafana, servicenow
 from shared.clients._github import owner
@@ -57,12 +58,12 @@ async def judge(body: ApplicationRequest, caller: Caller) -> Judged:
         PolicyViolationError: a rule denies it.
     """
     archetype = archetypes.find(body.archetype)
-    if not caller.roles & set(archetype.roles):
+    if not authorisation.may_order(caller, archetype.roles):
         raise RequestRejectedError(
             "forbidden", f"Ordering {body.archetype} needs the role {' or '.join(archetype.roles)}.", status=403
         )
-    team = teams.find(body.owner_team)
-    if team.entra_group_id not in caller.groups and "Admin" not in caller.roles:
+    teams.find(body.owner_team)
+    if authorisation.why_not(caller, ORDER, Subject("", body.owner_team)):
         raise RequestRejectedError(
             "forbidden", f"You are not a member of {body.owner_team}.", status=403, pointer="/ownerTeam"
         )

@@ -3,16 +3,16 @@
 import json
 from typing import Any
 
+from shared import authorisation
 from shared.audit_verification import Finding, Trail, verify_all
+from shared.authorisation import AUDIT
 from shared.clients import blobs
 from shared.errors import RequestRejectedError
-from shared.identity import Caller
 from shared.models import Model
 from shared.models.records import AuditHead, AuditRecord
 from shared.register import audit
 from triggers._http import Answer, Call, endpoint
 
-_READERS = frozenset({"Auditor", "Admin"})
 _LIMIT = 1000
 _FILTERS = ("application", "request", "actor", "action", "since", "until")
 _LINES = "application/x-ndjson"
@@ -34,10 +34,10 @@ class Verification(Model):
     findings: list[Finding]
 
 
-@endpoint("GET", "audit", summary="Who did what, when and why.", answers={200: AuditList})
+@endpoint("GET", "audit", action=AUDIT, summary="Who did what, when and why.", answers={200: AuditList})
 async def list_audit(call: Call) -> Answer:
     """List entries, narrowed by `application`, `request`, `actor`, `action`, `since`, `until`, cut at `limit`."""
-    _require_auditor(call.caller)
+    authorisation.require(call.caller, AUDIT)
     limit = _limit(call.query.get("limit", str(_LIMIT)))
     wanted = {name: call.query[name] for name in _FILTERS if call.query.get(name)}
     found = [(name, record) async for name, record in audit.every() if _fits(name, record, wanted)]
@@ -61,10 +61,16 @@ def _limit(text: str) -> int:
     return int(text)
 
 
-@endpoint("GET", "audit/verification", summary="Whether every trail is what was written.", answers={200: Verification})
+@endpoint(
+    "GET",
+    "audit/verification",
+    action=AUDIT,
+    summary="Whether every trail is what was written.",
+    answers={200: Verification},
+)
 async def verify_audit(call: Call) -> Answer:
     """Follow every chain and compare it with the ends that were kept each day."""
-    _require_auditor(call.caller)
+    authorisation.require(call.caller, AUDIT)
     before = await audit.heads()
     entries: dict[str, list[AuditRecord]] = {name: [] for name in before}
     async for name, record in audit.every():
@@ -88,8 +94,3 @@ def _trail(name: str, rows: list[AuditRecord], before: dict[str, AuditHead], aft
 
 def _ends(content: bytes) -> dict[str, AuditHead]:
     return {name: AuditHead.model_validate(head) for name, head in json.loads(content).items()}
-
-
-def _require_auditor(caller: Caller) -> None:
-    if not caller.roles & _READERS:
-        raise RequestRejectedError("forbidden", "This needs the role Auditor or Admin.", status=403)

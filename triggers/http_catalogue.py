@@ -4,15 +4,12 @@ import re
 from typing import Any
 
 from shared import archetypes
+from shared.authorisation import SEE, SIGNED_IN, may_order, may_see
 from shared.errors import RequestRejectedError
-from shared.identity import Caller
 from shared.models import Model
-from shared.models.records import ApplicationRecord
 from shared.register import requests
 from triggers._http import Answer, Call, endpoint
 from triggers._views import application_view, base
-
-_READERS = frozenset({"Approver", "FinOps", "Operator", "Auditor", "Admin"})
 
 
 class ArchetypeList(Model):
@@ -27,19 +24,25 @@ class ApplicationList(Model):
     applications: list[dict[str, Any]]
 
 
-@endpoint("GET", "archetypes", summary="What the caller can order.", answers={200: ArchetypeList})
+@endpoint("GET", "archetypes", action=SIGNED_IN, summary="What the caller can order.", answers={200: ArchetypeList})
 async def list_archetypes(call: Call) -> Answer:
     """List the catalogue."""
-    shown = [_view(item) for item in archetypes.catalogue() if call.caller.roles & set(item.roles)]
+    shown = [_view(item) for item in archetypes.catalogue() if may_order(call.caller, item.roles)]
     return Answer(200, {"archetypes": shown})
 
 
-@endpoint("GET", "archetypes/{id}", summary="One archetype with its JSON Schema.", answers={200: "The archetype."})
+@endpoint(
+    "GET",
+    "archetypes/{id}",
+    action=SIGNED_IN,
+    summary="One archetype with its JSON Schema.",
+    answers={200: "The archetype."},
+)
 async def get_archetype(call: Call) -> Answer:
     """Show an archetype; one that the caller may not order does not exist for the caller."""
     identifier = call.params.get("id", "")
     for item in archetypes.catalogue():
-        if item.id == identifier and call.caller.roles & set(item.roles):
+        if item.id == identifier and may_order(call.caller, item.roles):
             return Answer(200, _view(item))
     raise RequestRejectedError("unknown-archetype", f"There is no archetype {identifier}.", status=404)
 
@@ -48,22 +51,18 @@ def _view(item: archetypes.Archetype) -> dict[str, Any]:
     return {**item.document(), "links": {"self": f"{base()}/archetypes/{item.id}"}}
 
 
-@endpoint("GET", "applications", summary="Applications and reserved names.", answers={200: ApplicationList})
+@endpoint("GET", "applications", action=SEE, summary="Applications and reserved names.", answers={200: ApplicationList})
 async def list_applications(call: Call) -> Answer:
     """List applications."""
-    found = [item async for item in requests.applications() if _may_see(call.caller, item)]
+    found = [item async for item in requests.applications() if may_see(call.caller, item)]
     return Answer(200, {"applications": [application_view(item) for item in sorted(found, key=lambda item: item.name)]})
 
 
-@endpoint("GET", "applications/{name}", summary="One application.", answers={200: "The application."})
+@endpoint("GET", "applications/{name}", action=SEE, summary="One application.", answers={200: "The application."})
 async def get_application(call: Call) -> Answer:
     """Show an application."""
     name = call.params.get("name", "")
     found = await requests.application(name) if re.fullmatch(r"[a-z0-9-]{3,32}", name) else None
-    if found is None or not _may_see(call.caller, found):
+    if found is None or not may_see(call.caller, found):
         raise RequestRejectedError("unknown-application", f"There is no application {name}.", status=404)
     return Answer(200, application_view(found))
-
-
-def _may_see(caller: Caller, record: ApplicationRecord) -> bool:
-    return record.owner_team in caller.teams or bool(caller.roles & _READERS)

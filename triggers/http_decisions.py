@@ -6,6 +6,7 @@ from pydantic import ConfigDict, Field
 
 from shared import approvals, authorisation
 from shared import plan as plans
+from shared.authorisation import subject_of
 from shared.clock import utc_now
 from shared.errors import RequestRejectedError, StateConflictError
 from shared.identity import Caller
@@ -42,11 +43,18 @@ class Reason(_Body):
     reason: PlainText | None = Field(default=None, max_length=500, description="Why, for the audit.")
 
 
-@endpoint("POST", "requests/{id}/approve", summary="Approve exactly this plan.", body=Approval, answers={202: Accepted})
+@endpoint(
+    "POST",
+    "requests/{id}/approve",
+    action=Decision.APPROVE,
+    summary="Approve exactly this plan.",
+    body=Approval,
+    answers={202: Accepted},
+)
 async def approve_request(call: Call) -> Answer:
     """Approve the plan with the given digest; the last approval that is needed starts the work."""
     record = await visible(call)
-    authorisation.require(call.caller, Decision.APPROVE, record)
+    authorisation.require(call.caller, Decision.APPROVE, subject_of(record))
     body = call.body(Approval)
     _require_shown(record, body.plan_digest)
     if record.state is _S.AWAITING_APPROVAL and record.plan and record.plan.pins != plans.pins(record.body.archetype):
@@ -118,14 +126,28 @@ async def _plan_again(call: Call, record: RequestRecord) -> None:
     raise RequestRejectedError("plan-changed", detail, status=409, pointer="/planDigest")
 
 
-@endpoint("POST", "requests/{id}/reject", summary="Reject the plan.", body=Reason, answers={202: Accepted})
+@endpoint(
+    "POST",
+    "requests/{id}/reject",
+    action=Decision.REJECT,
+    summary="Reject the plan.",
+    body=Reason,
+    answers={202: Accepted},
+)
 async def reject_request(call: Call) -> Answer:
     """Reject the plan: nothing is made, the name is free again."""
     record = await visible(call)
     return await _simple(call, record, Decision.REJECT, lambda old: old.model_copy(update={"state": _S.REJECTED}))
 
 
-@endpoint("POST", "requests/{id}/cancel", summary="Stop the request.", body=Reason, answers={202: Accepted})
+@endpoint(
+    "POST",
+    "requests/{id}/cancel",
+    action=Decision.CANCEL,
+    summary="Stop the request.",
+    body=Reason,
+    answers={202: Accepted},
+)
 async def cancel_request(call: Call) -> Answer:
     """Stop: no further step starts; what exists stays until it is undone."""
     record = await visible(call)
@@ -138,7 +160,14 @@ async def cancel_request(call: Call) -> Answer:
     )
 
 
-@endpoint("POST", "requests/{id}/retry", summary="Go on from the failed step.", body=Reason, answers={202: Accepted})
+@endpoint(
+    "POST",
+    "requests/{id}/retry",
+    action=Decision.RETRY,
+    summary="Go on from the failed step.",
+    body=Reason,
+    answers={202: Accepted},
+)
 async def retry_request(call: Call) -> Answer:
     """Start a new attempt: what is done stays done."""
     record = await visible(call)
@@ -163,6 +192,7 @@ async def retry_request(call: Call) -> Answer:
 @endpoint(
     "POST",
     "requests/{id}/undo",
+    action=Decision.UNDO,
     summary="Remove everything that this request made.",
     body=Reason,
     answers={202: Accepted},
@@ -188,7 +218,7 @@ async def _simple(
     *,
     key: str = "",
 ) -> Answer:
-    authorisation.require(call.caller, kind, record)
+    authorisation.require(call.caller, kind, subject_of(record))
     body = call.body(Reason) if call.raw else Reason()
     decision = _decision(call.caller, kind, record, record.plan.digest if record.plan else None, body.reason)
     return await _decide(call, record, decision, change, key=key)

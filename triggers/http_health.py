@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from shared.authorisation import ANYONE
 from shared.clients._http import health
 from shared.configuration import settings_classes
 from shared.errors import ConfigurationError
@@ -20,7 +21,7 @@ class HealthView(Model):
     integrations: dict[str, Any]
 
 
-@endpoint("GET", "health/live", summary="The process answers.", answers={200: "Alive."}, public=True)
+@endpoint("GET", "health/live", summary="The process answers.", answers={200: "Alive."}, action=ANYONE)
 async def get_live(call: Call) -> Answer:
     """Answer without looking at anything."""
     return Answer(200, {"status": "alive", "path": call.path})
@@ -31,7 +32,7 @@ async def get_live(call: Call) -> Answer:
     "health",
     summary="Configuration and vendors.",
     answers={200: HealthView, 503: "A setting is missing; it is named."},
-    public=True,
+    action=ANYONE,
 )
 async def get_health(_call: Call) -> Answer:
     """Check every setting and report how each vendor has been doing since this worker started."""

@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from shared.authorisation import ANYONE
 from triggers._http import ENDPOINTS, Answer, Call, Endpoint, endpoint
 
 _PROBLEM = {
@@ -26,7 +27,7 @@ _PROBLEM_SCHEMA = {
 }
 
 
-@endpoint("GET", "openapi.json", summary="This document.", answers={200: "OpenAPI 3.1."}, public=True)
+@endpoint("GET", "openapi.json", summary="This document.", answers={200: "OpenAPI 3.1."}, action=ANYONE)
 async def get_openapi(_call: Call) -> Answer:
     """The OpenAPI 3.1 document."""
     return Answer(200, openapi())

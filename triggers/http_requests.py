@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import Field
 
 from shared import authorisation
+from shared.authorisation import ORDER, SEE
 from shared.clients import blobs
 from shared.errors import RequestRejectedError
 from shared.models import Model
@@ -59,6 +60,7 @@ class RequestView(Model):
 @endpoint(
     "POST",
     "requests/preview",
+    action=ORDER,
     summary="What a request would make, cost and need. Writes nothing.",
     body=ApplicationRequest,
     answers={200: Preview},
@@ -71,6 +73,7 @@ async def preview_request(call: Call) -> Answer:
 @endpoint(
     "POST",
     "requests",
+    action=ORDER,
     summary="Request an application.",
     body=ApplicationRequest,
     answers={202: Accepted},
@@ -96,7 +99,7 @@ def accepted(record: RequestRecord) -> Answer:
     return Answer(202, document.document(), {"Location": place})
 
 
-@endpoint("GET", "requests", summary="Requests that the caller may see.", answers={200: RequestList})
+@endpoint("GET", "requests", action=SEE, summary="Requests that the caller may see.", answers={200: RequestList})
 async def list_requests(call: Call) -> Answer:
     """List requests, newest first; ``?state=`` and ``?application=`` narrow the list."""
     state, application = call.query.get("state"), call.query.get("application")
@@ -111,7 +114,7 @@ async def list_requests(call: Call) -> Answer:
     return Answer(200, {"requests": [request_summary(record, call.caller) for record in found]})
 
 
-@endpoint("GET", "requests/{id}", summary="A request with its steps.", answers={200: RequestView})
+@endpoint("GET", "requests/{id}", action=SEE, summary="A request with its steps.", answers={200: RequestView})
 async def get_request(call: Call) -> Answer:
     """Show a request."""
     record = await visible(call)
@@ -124,6 +127,7 @@ async def get_request(call: Call) -> Answer:
 @endpoint(
     "GET",
     "requests/{id}/plan",
+    action=SEE,
     summary="The very bytes that the plan's digest covers.",
     answers={200: "The whole-estate plan."},
 )

@@ -64,7 +64,13 @@ def test_generated_parts_are_up_to_date(path: Path) -> None:
 
 
 def test_every_generated_page_is_there() -> None:
-    assert {path.name for path in pages()} >= {"api.md", "architecture.md", "archetypes.md", "configuration.md"}
+    assert {path.name for path in pages()} >= {
+        "api.md",
+        "architecture.md",
+        "authorisation.md",
+        "archetypes.md",
+        "configuration.md",
+    }
 
 
 def test_every_setting_is_described_and_documented() -> None:

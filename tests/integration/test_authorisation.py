@@ -1,0 +1,105 @@
+"""Every route asks for exactly what the table says, before it does anything."""
+
+import importlib
+import json
+import pkgutil
+from typing import Any
+
+import pytest
+
+import triggers
+from shared.authorisation import ANYONE, ORDER, SEE, SIGNED_IN, Subject, subject_of, why_not
+from shared.errors import AppStoreError
+from shared.identity import Caller
+from shared.models.records import RequestRecord, RequestState
+from shared.register import requests
+from shared.register.audit import Entry
+from tests.e2e.driver import body
+from tests.integration.world import REQUESTER, TENANT, DurableClient, World
+from triggers._http import ENDPOINTS, Call, Endpoint
+
+MODULES = [importlib.import_module(f"triggers.{found.name}") for found in pkgutil.iter_modules(triggers.__path__)]
+ROUTES = {f"{item.method} {item.path}": item for item in ENDPOINTS}
+OWN = ("requests/{id}", "applications/{name}")
+
+
+def callers() -> list[Caller]:
+    """Each role alone and none, as the requester, in the owner team, elsewhere; people and services."""
+    found = []
+    for role in ("", "Requester", "Approver", "FinOps", "Operator", "Auditor", "Admin"):
+        for name, team in ((REQUESTER.id, ""), ("somebody", "payments"), ("somebody", "web")):
+            for service in (False, True):
+                roles, teams = frozenset({role} - {""}), frozenset({team} - {""})
+                found.append(Caller(name, TENANT, name, roles, teams, (), is_service=service))
+    return found
+
+
+@pytest.fixture
+async def settled(world: World) -> RequestRecord:
+    """A request that is undone: no decision fits any more, so that whoever is let in changes nothing."""
+    record = await world.order()
+    for state in (RequestState.CANCELLED, RequestState.UNDOING, RequestState.UNDONE):
+        entry = Entry(f"{record.id}:{state}", record.created_at, "test", state, record.id, "test")
+        change = {"state": state}
+        record = await requests.transition(
+            record.application,
+            record.id,
+            lambda old, change=change: old.model_copy(update=change),  # type: ignore[misc]
+            entry,
+            expect=[record.state],
+        )
+    return record
+
+
+async def _refused(route: Endpoint, record: RequestRecord, who: Caller) -> bool:
+    """Whether the caller is refused, or told that there is nothing."""
+    client: Any = DurableClient()
+    params = {"id": record.id, "name": record.application}
+    headers = {"content-type": "application/json", "idempotency-key": f"{who.id}-{route.name}"}
+    raw = b""
+    if route.action == ORDER:  # refused after the caller is let in: no landing zone takes it
+        raw = json.dumps(body(record.application, region="nowhere1")).encode()
+    elif route.path.endswith("/approve"):
+        raw = b'{"planDigest": "%s"}' % (b"0" * 64)
+    try:
+        await _handler(route.name)(Call(who, params, {}, headers, client, raw, f"/api/{route.path}"))
+    except AppStoreError as error:
+        return error.code in ("forbidden", "unknown-request", "unknown-application")
+    return False
+
+
+def _handler(name: str) -> Any:
+    return next(getattr(module, name) for module in MODULES if hasattr(module, name))
+
+
+def _subject(route: Endpoint, record: RequestRecord) -> Subject:
+    """An application, or one that is yet to be, belongs to its team: who asked for it does not count."""
+    team = record.body.owner_team
+    return subject_of(record) if "requests/{id}" in route.path else Subject("", team)
+
+
+@pytest.mark.parametrize("name", sorted(ROUTES))
+async def test_each_route_lets_in_whom_its_action_allows(name: str, settled: RequestRecord) -> None:
+    route = ROUTES[name]
+    if route.action in (ANYONE, SIGNED_IN) or (route.action == SEE and not route.path.startswith(OWN)):
+        assert not [who for who in callers() if await _refused(route, settled, who) and "{" not in route.path]
+        return  # everybody gets an answer; what is in it: test_lists_show_only_what_may_be_seen
+    wrong = []
+    for who in callers():
+        allowed = why_not(who, route.action, _subject(route, settled)) is None
+        if allowed is await _refused(route, settled, who):
+            wrong.append((who.id, sorted(who.roles), sorted(who.teams), who.is_service))
+    assert not wrong
+
+
+async def test_lists_show_only_what_may_be_seen(settled: RequestRecord, world: World) -> None:
+    existing = await world.order()
+    client: Any = None
+    for who in callers():
+        call = Call(who, {}, {}, {}, client, b"", "/api")
+        listed = (await _handler("list_requests")(call)).document["requests"]
+        names = (await _handler("list_applications")(call)).document["applications"]
+        sees = why_not(who, SEE, subject_of(settled)) is None
+        assert (settled.id in {item["id"] for item in listed}) is sees
+        owner = why_not(who, SEE, subject_of(existing)) is None and (who.roles - {"Requester"} or who.teams)
+        assert (existing.application in {item["name"] for item in names}) is bool(owner)
