@@ -24,6 +24,9 @@ from shared.log import LOGGER, redact
 
 blueprint = df.Blueprint()
 
+# Printable ASCII; a proxy may take away spaces at the ends.
+HEADER_PATTERN = r"^[!-~]([ -~]{0,198}[!-~])?$"
+
 _STATUS = {PolicyViolationError: 422, StateConflictError: 409, ConfigurationError: 503, IntegrationError: 503}
 _TITLES = {
     400: "Bad request",

@@ -6,7 +6,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from shared.authorisation import ANYONE
-from triggers._http import ENDPOINTS, Answer, Call, Endpoint, endpoint
+from triggers._http import ENDPOINTS, HEADER_PATTERN, Answer, Call, Endpoint, endpoint
 
 _PROBLEM = {
     "description": "RFC 9457 problem details",
@@ -71,14 +71,16 @@ def _operation(item: Endpoint) -> dict[str, Any]:
     }
     if item.body:
         schema = {"$ref": f"#/components/schemas/{item.body.__name__}"}
-        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+        needed = any(field.is_required() for field in item.body.model_fields.values())
+        operation["requestBody"] = {"required": needed, "content": {"application/json": {"schema": schema}}}
     if not item.public:
         operation["security"] = [{"entra": []}]
     return operation
 
 
 def _parameter(name: str, place: str) -> dict[str, Any]:
-    return {"name": name, "in": place, "required": True, "schema": {"type": "string"}}
+    schema = {"type": "string"} | ({"pattern": HEADER_PATTERN} if place == "header" else {})
+    return {"name": name, "in": place, "required": True, "schema": schema}
 
 
 def _answer(answer: type[BaseModel] | str) -> dict[str, Any]:

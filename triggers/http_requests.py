@@ -13,11 +13,9 @@ from shared.models import Model
 from shared.models.application_request import ApplicationRequest
 from shared.models.records import RequestRecord
 from shared.register import claims, requests, steps
-from triggers._http import Answer, Call, endpoint
+from triggers._http import HEADER_PATTERN, Answer, Call, endpoint
 from triggers._intake import already_taken_in, judge, preview_document, take_in
 from triggers._views import base, request_summary, request_view
-
-_LONGEST_KEY = 200
 
 
 class Accepted(Model):
@@ -82,8 +80,8 @@ async def preview_request(call: Call) -> Answer:
 async def create_request(call: Call) -> Answer:
     """Take a request in: the same key and body always give the same answer."""
     key = call.headers.get("idempotency-key", "")
-    if not key or len(key) > _LONGEST_KEY or not key.isprintable():
-        detail = f"Send an Idempotency-Key header of 1 to {_LONGEST_KEY} printable characters."
+    if not re.fullmatch(HEADER_PATTERN, key):
+        detail = "Send an Idempotency-Key header of 1 to 200 printable ASCII characters."
         raise RequestRejectedError("idempotency-key-required", detail, status=400)
     body = call.body(ApplicationRequest)
     found = await already_taken_in(call.caller, key, body)

@@ -16,7 +16,9 @@ def _matches(template: str, path: str) -> bool:
 async def unknown_route(req: func.HttpRequest, client) -> func.HttpResponse:  # type: ignore[no-untyped-def] # noqa: ANN001, ARG001 - the SDK sets the hint
     """Answer 405 with the allowed methods, or 404."""
     path = req.route_params.get("path", "")
-    methods = sorted({item.method for item in ENDPOINTS if _matches(item.path, path)})
+    fitting = [item for item in ENDPOINTS if _matches(item.path, path)]
+    literal = [item for item in fitting if "{" not in item.path]  # `requests/preview` is no request's id
+    methods = sorted({item.method for item in literal or fitting})
     if methods:
         error = RequestRejectedError("method-not-allowed", f"/api/{path} takes {', '.join(methods)}.", status=405)
         answer = problem_answer(error, f"/api/{path}")

@@ -62,7 +62,7 @@ def _listen(port: int, option: str) -> socket.socket:
 async def _answer(handler: Handler, port: socket.socket, stack: contextlib.AsyncExitStack) -> web.SockSite:
     """Let the handler answer every request on the port; the site's stop() accepts nothing new."""
     application = web.Application(client_max_size=_BODY_LIMIT)
-    application.router.add_route("*", "/{path:.*}", handler)
+    application.router.add_route("*", r"/{path:[\s\S]*}", handler)  # a line break in a path is a character like others
     runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=1.0)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
