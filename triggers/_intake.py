@@ -13,12 +13,12 @@ from shared.canonical import digest
 from shared.clients import grafana, servicenow
 from shared.clients._github import owner
 from shared.clock import utc_now
-from shared.errors import PolicyViolationError, RequestRejectedError, StateConflictError
+from shared.errors import ConfigurationError, PolicyViolationError, RequestRejectedError, StateConflictError
 from shared.identity import Caller
 from shared.instance_ids import onboard_instance, request_id
 from shared.landing_zones import LandingZone
 from shared.log import LOGGER
-from shared.models.application_request import ApplicationRequest
+from shared.models.application_request import ApplicationRequest, EnvironmentName
 from shared.models.plan import Change
 from shared.models.records import ApplicationRecord, ClaimRecord, ClaimState, RequestRecord, RequestState
 from shared.models.runs import OnboardInput, Pace
@@ -56,6 +56,7 @@ async def judge(body: ApplicationRequest, caller: Caller) -> Judged:
     Raises:
         RequestRejectedError: 403 or 422 naming the field.
         PolicyViolationError: a rule denies it.
+        ConfigurationError: production without ServiceNow.
     """
     archetype = archetypes.find(body.archetype)
     if not authorisation.may_order(caller, archetype.roles):
@@ -73,6 +74,8 @@ async def judge(body: ApplicationRequest, caller: Caller) -> Judged:
             raise RequestRejectedError("unknown-environment", detail, pointer="/environments")
     zones = plans.find_zones(body)
     systems = [name for name, configured in _OPTIONAL.items() if configured()]
+    if EnvironmentName.PROD in body.environments and "servicenow" not in systems:
+        raise ConfigurationError("SERVICENOW_INSTANCE", "production is not changed without a change request")
     changes = plans.expected_changes(body, f"{owner()}/{body.name}", systems, terraform=True)
     estimate = plans.estimate(body)
     question = {"request": body.document(), "estimate": {"monthly": estimate.monthly}, "time": _now()}

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from shared.clients._http import Answer, Call, Vendor
@@ -35,8 +35,14 @@ class ServiceNowSettings(Settings):
     model_config = SettingsConfigDict(env_prefix="SERVICENOW_", frozen=True, extra="ignore")
 
     instance: str = Field(default="", description="Name of the instance (`<name>.service-now.com`); empty: not used.")
-    client_id: str = Field(default="", description="OAuth client of the App Store at the instance.")
-    key_vault: str = Field(default="", description="Address of the Key Vault that holds the OAuth client's secret.")
+    client_id: str = Field(
+        default="", validate_default=True, description="OAuth client of the App Store at the instance."
+    )
+    key_vault: str = Field(
+        default="",
+        validate_default=True,
+        description="Address of the Key Vault that holds the OAuth client's secret.",
+    )
     client_secret_name: str = Field(default="servicenow-client-secret", description="Name of that secret.")
     change_template: str = Field(
         default="", description="sys_id of a standard change template; empty: normal changes, approved at the instance."
@@ -44,6 +50,13 @@ class ServiceNowSettings(Settings):
     assignment_group: str = Field(default="", description="Assignment group of changes; empty: the instance's rules.")
     service_class: str = Field(default="cmdb_ci_service_auto", description="CMDB class of an application.")
     data_source: str = Field(default="Other Automated", description="Discovery source given to the CMDB.")
+
+    @field_validator("client_id", "key_vault")
+    @classmethod
+    def _with_an_instance(cls, value: str, info: ValidationInfo) -> str:
+        if info.data.get("instance") and not value:
+            raise ValueError("needed together with SERVICENOW_INSTANCE")
+        return value
 
 
 class Change(Model):
