@@ -18,6 +18,7 @@ _PRIMARY_ACTIONS = 5  # Teams shows six; those after them are behind "..."
 _BLOCK_TEXT = 3000
 _HEADER_TEXT = 150
 _FALLBACK_TEXT = 3000
+_LEAST = 20  # characters: less of a line says nothing
 _MORE = "…"
 _ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
@@ -75,7 +76,6 @@ def _card(message: Message) -> Document:
         "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
         "version": "1.5",
         "fallbackText": cut(message.title, _HEADER_TEXT),
-        "msteams": {"width": "Full"},
         "body": body,
     }
     return card | ({"actions": actions} if actions else {})
@@ -129,8 +129,8 @@ def _joined(lines: list[str], written: Callable[[str, int], str], limit: int = _
     """As many lines as fit; a link is never cut in two."""
     text = ""
     for line in lines:
-        room = limit - len(text) - len("\n") - len(_MORE)
-        added = written(line, room) if room > 0 else ""
+        room = limit - len(text) - 2 * len("\n") - len(_MORE)
+        added = written(line, room) if room > _LEAST else ""
         if not added:
             return text + "\n" + _MORE if text else text
         text += ("\n" if text else "") + added

@@ -1,11 +1,11 @@
-"""Microsoft Teams behind a Workflows webhook: "When a Teams webhook request is received", then "Post card in a channel".
+"""Microsoft Teams behind a Workflows webhook: "When a Teams webhook request is received".
 
 https://learn.microsoft.com/connectors/teams/?tabs=text1#microsoft-teams-webhook
 https://learn.microsoft.com/microsoftteams/platform/webhooks-and-connectors/how-to/add-incoming-webhook
 
-The answer comes before the work: 202 says that a run was started. A body that the flow cannot work with is a failed run,
-which the flow's owner sees in the run history and the caller never: `/_vendors/teams/runs` on localhost. The channel is
-at `/_vendors/teams`, as JSON or, for a browser, as a page.
+The answer comes before the work: 202 says that a run was started. A body that the flow cannot work with is a failed
+run, which the flow's owner sees in the run history and the caller never: `/_vendors/teams/runs` on localhost. The
+channel is at `/_vendors/teams`, as JSON or, for a browser, as a page.
 """
 
 from aiohttp import web

@@ -37,14 +37,15 @@ class Flow:
             status, code, message = refusal
             return web.json_response({"error": {"code": code, "message": message}}, status=status)
         content = await request.read()
-        run = {"id": uuid4().hex, "at": datetime.now(UTC).isoformat(), "status": "Running", "error": None}
+        identifier = uuid4().hex
+        run: Document = {"id": identifier, "at": datetime.now(UTC).isoformat(), "status": "Running", "error": None}
         run |= {"body": content.decode("utf-8", "replace"), "bytes": len(content)}
         with self.store.transaction():
             number = (self.store.get("count") or 0) + 1
             self.store.put("count", number)
             self.store.put(f"run/{number:06}", run)
         self.kernel.spawn(self._work(f"{number:06}"), f"teams run {number}")
-        return web.Response(status=202, headers={"x-ms-workflow-run-id": run["id"]})
+        return web.Response(status=202, headers={"x-ms-workflow-run-id": identifier})
 
     async def resume(self) -> None:
         """Go on with the runs that a kill interrupted."""
