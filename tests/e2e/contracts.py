@@ -60,6 +60,7 @@ def load_check() -> Check | None:
         warnings.simplefilter("ignore", ResourceWarning)  # it leaves the files of its contracts to the collector
         for host in ("api.github.com", "slack.com", "management.azure.com", *(f"x.{name}" for name in CONTRACTS)):
             assert module.check("GET", f"https://{host}/no/such/operation")
+        assert module.card_errors({"type": "Shout"})
     check: Check = module.check
     return check
 

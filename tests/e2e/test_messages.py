@@ -66,7 +66,7 @@ def test_a_chat_that_is_down_parks_nothing_and_is_shown(desk: Desk) -> None:
     assert "teams: post card" in request["messages"][0]["problem"]["detail"]
     path = f"requests/{request_id}/messages/parked/resend"
     assert desk.call("POST", path, "auditor").status_code == 403
-    assert desk.call("POST", path, "stranger").status_code == 404
+    assert desk.call("POST", path, "requester2").status_code == 404
     assert desk.call("POST", path.replace("parked", "welcome"), "operator").status_code == 404
     assert desk.call("POST", path, "requester", {"reason": "the webhook is back"}).status_code == 202
     _wait(desk, request_id, [("parked", 1, "sent")])
