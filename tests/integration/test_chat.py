@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,14 +14,17 @@ from shared.errors import (
     NotAuthorizedError,
     NotFoundError,
     PermanentIntegrationError,
+    RequestRejectedError,
     TransientIntegrationError,
 )
-from shared.models.messages import MessageKind, MessageState, SendAgain, SendNotice
+from shared.models.messages import MessageKind, MessageState, SendAgain, SendAgainInput, SendNotice
 from shared.models.problem import Problem
 from shared.models.records import RequestRecord
 from shared.models.runs import ActivityInput
-from shared.register import intents
-from tests.integration.world import World, run_of
+from shared.register import _table, intents
+from tests.integration.world import DurableClient, World, caller, run_of
+from triggers import http_messages, timer_sweep
+from triggers._http import Call
 
 CARD = {"type": "AdaptiveCard", "version": "1.5", "body": []}
 WEBHOOK = "/triggers/manual/paths/invoke"
@@ -234,3 +238,54 @@ async def test_a_secret_that_is_no_workflows_webhook_is_refused_and_not_told(
     with pytest.raises(ConfigurationError, match="TEAMS_WEBHOOK_SECRET_NAME") as raised:
         await teams.post_card(CARD)
     assert "s3cret" not in _everything(raised.value)
+
+
+class _Started(DurableClient):
+    """A durable client that remembers what it was asked to start."""
+
+    def __init__(self) -> None:
+        self.started: list[tuple[str, str, dict[str, Any]]] = []
+
+    async def start_new(self, name: str, instance: str, payload: dict[str, Any]) -> str:
+        self.started.append((name, instance, payload))
+        return instance
+
+
+async def test_what_the_sweep_parks_is_told_by_the_next_sweep(world: World) -> None:
+    record = await world.order()
+    client: Any = _Started()
+    await timer_sweep._park(record, "The orchestration ended as Terminated.")
+    assert await _state(record) is MessageState.DUE
+    (intent,) = await intents.of_request(record.application, record.id)
+    await http_messages.start_sending(client, intent)
+    ((name, _, payload),) = client.started
+    data = SendAgainInput.model_validate(payload)
+    again = SendAgain(run=run_of(record), kind=data.kind, occasion=data.occasion)
+    assert name == "send_again"
+    await world.value("send_due", again)
+    await world.value("send_due", again)
+    (message,) = world.told(record)
+    assert "ended as Terminated" in message
+    assert f"POST /api/requests/{record.id}/retry" in message
+
+
+async def test_a_resend_is_audited_and_two_at_once_are_one(world: World) -> None:
+    record = await world.order()
+    world.fault(system="teams", mode="status", status=404)
+    assert not (await world.run("send_notice", _parked(record))).ok
+    client: Any = _Started()
+    params = {"id": record.id, "kind": "parked"}
+    call = Call(caller("operator", "Operator"), params, {}, {}, client, b'{"reason": "webhook repaired"}', "/")
+    call = replace(call, headers={"content-type": "application/json"})
+    answers = await asyncio.gather(*(http_messages.resend_message(call) for _ in range(2)), return_exceptions=True)
+    assert sum(getattr(answer, "status", 0) == 202 for answer in answers) >= 1
+    assert len({instance for _, instance, _ in client.started}) == 1
+    rows = [row.document async for row in _table.scan(record.application, "audit:")]
+    entries = [row for row in rows if row["action"] == "resend"]
+    assert [(row["actor"], row["detail"]) for row in entries] == [("operator", "webhook repaired")]
+    with pytest.raises(RequestRejectedError) as refused:
+        await http_messages.resend_message(call)
+    assert refused.value.status == 409
+    payload = SendAgainInput.model_validate(client.started[0][2])
+    await world.value("send_due", SendAgain(run=run_of(record), kind=payload.kind, occasion=payload.occasion))
+    assert len(world.told(record)) == 1
