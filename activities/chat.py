@@ -113,7 +113,15 @@ async def send_notice(data: SendNotice) -> Nothing:
         return Nothing(detail="no chat")
 
     async def compose() -> Message:
-        return notices.notice(data.kind, record, base=_base(), problem=data.problem, residue=data.residue)
+        return notices.notice(
+            data.kind,
+            record,
+            base=_base(),
+            attempt=run.attempt,
+            problem=data.problem,
+            residue=data.residue,
+            undo=run.undo,
+        )
 
     intent = await _deliver(_intent(record, data.kind, run.attempt, run.attempt), compose)
     return Nothing(detail=intent.state, link=intent.link)
@@ -206,14 +214,12 @@ async def _deliver(wanted: IntentRecord, compose: Compose) -> IntentRecord:
 async def _settled(found: IntentRecord) -> IntentRecord | None:
     """What became of an earlier try; None when the message is not there and may be sent."""
     chat = _CHATS[found.system]
-    if found.state is _S.SENT:
+    if found.state is _S.SENT or (found.state is _S.UNCONFIRMED and chat.find is None):
         return found
     if chat.find is not None:
         reference = await chat.find(found)
         return await _sent(found, reference) if reference else None
-    if found.state in (_S.SENDING, _S.UNCONFIRMED):
-        return await _unconfirmed(found)
-    return None
+    return await _unconfirmed(found) if found.state is _S.SENDING else None
 
 
 async def _claim(wanted: IntentRecord, found: IntentRecord | None, message: Message) -> IntentRecord | None:
@@ -277,7 +283,7 @@ async def _link(intent: IntentRecord, reference: str | None) -> str | None:
 
 
 async def _unconfirmed(intent: IntentRecord, reason: str = _DIED) -> IntentRecord:
-    place = f"/api/requests/{intent.request_id}/messages/{intent.kind}/resend"
+    place = f"{_base()}/requests/{intent.request_id}/messages/{intent.kind}/resend"
     detail = f"It may or may not be in the channel: {reason}. Look there; if it is missing, POST {place} sends it."
     problem = Problem(code="message-unconfirmed", title="Nobody knows whether it arrived", detail=redact(detail))
     return await _note(intent, _S.UNCONFIRMED, problem=problem)

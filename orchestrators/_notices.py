@@ -8,8 +8,9 @@ from orchestrators._steps import StepFailedError, Steps, call
 from shared.models.messages import MessageKind, SendNotice
 from shared.models.plan import MadeObject
 from shared.models.problem import Problem
-from shared.models.runs import ActivityInput, OnboardInput, Pace, Run
+from shared.models.runs import PARKED, ActivityInput, Nothing, OnboardInput, Pace, ParkRequest, Run
 from shared.notices import CHATS
+from shared.outcome import OutcomeStatus
 
 
 def welcome(
@@ -22,8 +23,17 @@ def welcome(
     try:
         yield from call(context, "send_welcome", ActivityInput(run=run), data.pace)
     except StepFailedError as error:
+        if error.outcome.status is OutcomeStatus.CANCELLED:
+            raise
         return error.outcome.problem
     return None
+
+
+def park(context: df.DurableOrchestrationContext, parked: ParkRequest, pace: Pace) -> Steps[None]:
+    """Park the request and tell so; one that was cancelled meanwhile is not parked."""
+    document = yield from call(context, "park_request", parked, pace)
+    if Nothing.model_validate(document).detail == PARKED:
+        yield from tell(context, parked.run, PARKED, pace, problem=parked.problem)
 
 
 def tell(

@@ -4,7 +4,7 @@ import azure.durable_functions as df
 
 from orchestrators._blueprint import orchestrator
 from orchestrators._make import environment_input, make
-from orchestrators._notices import tell
+from orchestrators._notices import park, tell
 from orchestrators._steps import StepFailedError, Steps, all_of, call, child, value_of
 from orchestrators.approve import WAITING
 from orchestrators.provision import PLAN_CHANGED
@@ -48,9 +48,7 @@ def onboard(context: df.DurableOrchestrationContext, data: OnboardInput) -> Step
         if error.outcome.status is OutcomeStatus.CANCELLED:
             return error.outcome
         problem = error.outcome.problem or Problem(code="internal", title="A step failed", detail="no reason was given")
-        park = ParkRequest(run=run, problem=problem)
-        yield from call(context, "park_request", park, data.pace)
-        yield from tell(context, run, "parked", data.pace, problem=problem)
+        yield from park(context, ParkRequest(run=run, problem=problem), data.pace)
         return error.outcome
     return outcome
 

@@ -6,7 +6,7 @@ from typing import Any
 import azure.durable_functions as df
 
 from orchestrators._blueprint import orchestrator
-from orchestrators._notices import tell
+from orchestrators._notices import park, tell
 from orchestrators._steps import StepFailedError, Steps, call, follow
 from shared.instance_ids import iac_run
 from shared.models.plan import MadeObject
@@ -33,9 +33,7 @@ def undo(context: df.DurableOrchestrationContext, data: UndoInput) -> Steps[Outc
     except StepFailedError as error:
         if error.outcome.status is OutcomeStatus.CANCELLED:
             return error.outcome
-        park = _parked(run, error.outcome)
-        yield from call(context, "park_request", park, data.pace)
-        yield from tell(context, run, "parked", data.pace, problem=park.problem)
+        yield from park(context, _parked(run, error.outcome), data.pace)
         return error.outcome
     finish = FinishRequest(run=run, state=data.final_state, residue=residue)
     yield from call(context, "finish_request", finish, data.pace)

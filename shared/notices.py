@@ -36,8 +36,10 @@ def notice(
     record: RequestRecord,
     *,
     base: str,
+    attempt: int,
     problem: Problem | None = None,
     residue: Sequence[MadeObject] = (),
+    undo: bool = False,
 ) -> Message:
     """What happened, and what to do now.
 
@@ -45,12 +47,14 @@ def notice(
         kind: any but the welcome.
         record: the request.
         base: prefix of the API's addresses.
+        attempt: the attempt that it tells of.
         problem: what went wrong or is lacking.
         residue: what is left.
+        undo: whether it happened to an undo.
     """
     name, place = record.application, f"{base}/requests/{record.id}"
     titles = {
-        _K.PARKED: f"{name} is parked",
+        _K.PARKED: f"The undo of {name} has stopped" if undo else f"{name} is parked",
         _K.DEGRADED: f"{name} runs, but something is missing",
         _K.EXPIRED: f"The plan for {name} has expired",
         _K.UNDONE: f"{name} was undone",
@@ -66,16 +70,16 @@ def notice(
         kind=kind,
         title=titles[kind],
         text=problem.detail if problem else texts.get(kind, ""),
-        facts=_facts(record, problem),
+        facts=_facts(record, problem, attempt),
         items=_missing(record) if kind is _K.DEGRADED else left,
-        next_steps=_next(kind, record, place),
+        next_steps=_next(kind, place, undo=undo or record.undo_begun),
     )
 
 
-def _facts(record: RequestRecord, problem: Problem | None) -> list[Fact]:
+def _facts(record: RequestRecord, problem: Problem | None, attempt: int) -> list[Fact]:
     step = [Fact(name="Step", value=problem.step)] if problem and problem.step else []
     team = [Fact(name="Owner", value=record.body.owner_team), Fact(name="Requested by", value=record.requester_name)]
-    return [*step, *team, Fact(name="Request", value=f"{record.id}, attempt {record.attempt}")]
+    return [*step, *team, Fact(name="Request", value=f"{record.id}, attempt {attempt}")]
 
 
 def _missing(record: RequestRecord) -> list[str]:
@@ -83,12 +87,12 @@ def _missing(record: RequestRecord) -> list[str]:
     return [f"missing: {item}" for item in found] if isinstance(found, list) else []
 
 
-def _next(kind: MessageKind, record: RequestRecord, place: str) -> list[str]:
-    retry, undo = f"POST {place}/retry", f"POST {place}/undo"
-    if kind is _K.PARKED and record.undo_begun:
-        return [f"Remove the cause, then go on with the undo: {undo}"]
+def _next(kind: MessageKind, place: str, *, undo: bool) -> list[str]:
+    retry, back = f"POST {place}/retry", f"POST {place}/undo"
+    if kind is _K.PARKED and undo:
+        return [f"Remove the cause, then go on with the undo: {back}"]
     if kind is _K.PARKED:
-        return [f"Remove the cause, then go on: {retry}", f"Or take back what was made: {undo}"]
+        return [f"Remove the cause, then go on: {retry}", f"Or take back what was made: {back}"]
     if kind is _K.DEGRADED:
         return [f"When that system answers again: {retry}"]
     if kind is _K.EXPIRED:

@@ -1,5 +1,6 @@
 """Asking for a message once more. The wish is written first, as a fact; only then it is worked on."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from shared import authorisation
@@ -17,6 +18,7 @@ from triggers.http_decisions import Reason
 from triggers.http_requests import Accepted, accepted, visible
 
 _S = MessageState
+_LONGEST = timedelta(minutes=15)  # no activity runs this long
 _AGAIN = frozenset({_S.UNCONFIRMED, _S.FAILED})
 _WHY_NOT = {
     _S.SENT: "was sent already: a second one would be one too many",
@@ -40,7 +42,7 @@ async def resend_message(call: Call) -> Answer:
     latest = await _latest(record, call.params.get("kind", ""))
     found = await intents.find_for_update(record.application, record.id, latest.kind, latest.occasion)
     intent, replacement = found or (latest, None)
-    if intent.state not in _AGAIN or replacement is None:
+    if not (intent.state in _AGAIN or _abandoned(intent)) or replacement is None:
         detail = f"The {intent.kind} message {_WHY_NOT.get(intent.state, 'is not there any more')}."
         raise RequestRejectedError("message-not-open", detail, status=409)
     due = intent.model_copy(update={"state": _S.DUE, "tries": intent.tries + 1, "updated_at": utc_now()})
@@ -65,6 +67,11 @@ async def resend_message(call: Call) -> Answer:
     except Exception:  # noqa: BLE001 - the wish is written and stands; the SDK raises bare Exception
         LOGGER.exception("%s is due but not started yet: the sweep will start it", due.key)
     return accepted(record)
+
+
+def _abandoned(intent: IntentRecord) -> bool:
+    """Nobody is sending it any more: its orchestration was terminated, for example."""
+    return intent.state is _S.SENDING and datetime.fromisoformat(intent.updated_at) < datetime.now(UTC) - _LONGEST
 
 
 async def _latest(record: RequestRecord, kind: str) -> IntentRecord:

@@ -105,7 +105,9 @@ def _notices(record: RequestRecord, problem: Problem) -> list[IntentRecord]:
     system = notices.chat_of(record)
     if system is None:
         return []
-    message = notices.notice(MessageKind.PARKED, record, base=base(), problem=problem)
+    message = notices.notice(
+        MessageKind.PARKED, record, base=base(), attempt=record.attempt, problem=problem, undo=record.undo_begun
+    )
     return [
         IntentRecord(
             request_id=record.id,

@@ -289,3 +289,16 @@ async def test_a_resend_is_audited_and_two_at_once_are_one(world: World) -> None
     payload = SendAgainInput.model_validate(client.started[0][2])
     await world.value("send_due", SendAgain(run=run_of(record), kind=payload.kind, occasion=payload.occasion))
     assert len(world.told(record)) == 1
+
+
+async def test_a_message_that_nobody_is_sending_any_more_may_be_asked_for(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = await world.order()
+    await world.value("send_notice", _parked(record))
+    await _died_while_sending(record)
+    call = Call(caller("operator", "Operator"), {"id": record.id, "kind": "parked"}, {}, {}, _Started(), b"", "/")
+    with pytest.raises(RequestRejectedError, match="is being sent"):
+        await http_messages.resend_message(call)
+    monkeypatch.setattr(http_messages, "_LONGEST", -http_messages._LONGEST)
+    assert (await http_messages.resend_message(call)).status == 202

@@ -37,7 +37,9 @@ def messages() -> dict[str, Message]:
     body = hostile.body.model_copy(update={"description": HOSTILE})
     hostile = hostile.model_copy(update={"body": body, "requester_name": HOSTILE, "result": {"missing": [HOSTILE]}})
     told = {
-        kind.value: notices.notice(kind, hostile, base="https://appstore.example/api", problem=problem, residue=residue)
+        kind.value: notices.notice(
+            kind, hostile, base="https://appstore.example/api", attempt=1, problem=problem, residue=residue
+        )
         for kind, problem, residue in (
             (MessageKind.PARKED, PROBLEM, []),
             (MessageKind.DEGRADED, PROBLEM, []),
@@ -138,7 +140,7 @@ def test_only_web_addresses_are_links() -> None:
 def test_a_notice_says_what_to_do() -> None:
     assert MESSAGES["parked"].next_steps[0].endswith("POST https://appstore.example/api/requests/req-1/retry")
     undoing = record().model_copy(update={"undo_begun": True})
-    stuck = notices.notice(MessageKind.PARKED, undoing, base="/api", problem=PROBLEM)
+    stuck = notices.notice(MessageKind.PARKED, undoing, base="/api", attempt=1, problem=PROBLEM)
     assert [step.rpartition("/")[2] for step in stuck.next_steps] == ["undo"]
     assert MESSAGES["residue"].items == ["servicenow change request CHG0000001"]
 
