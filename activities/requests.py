@@ -13,6 +13,7 @@ from shared.errors import (
 from shared.models.plan import EnvironmentPlan
 from shared.models.records import RequestRecord, RequestState, StepRecord, StepState
 from shared.models.runs import (
+    PARKED,
     ActivityInput,
     ApplyResult,
     AskAgain,
@@ -161,7 +162,7 @@ async def park_request(data: ParkRequest) -> Nothing:
     except StateConflictError as error:
         return Nothing(detail=f"not parked: the request is {error.state}")
     await leases.release(run.application, run.request_id)
-    return Nothing(detail="parked")
+    return Nothing(detail=PARKED)
 
 
 def _kind(run: Run) -> str:

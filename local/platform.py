@@ -1,7 +1,8 @@
 """What the platform team set up before the App Store: the pipeline's identities, variables and blob containers.
 
 Made over the vendors' own APIs, once per local run. Pipelines have no stored secret: Entra ID trusts the
-tokens of the infrastructure repository's environments. The one secret here is that of the OAuth client at ServiceNow.
+tokens of the infrastructure repository's environments. The secrets here are those that ServiceNow, Teams and Slack give
+their clients.
 """
 
 from dataclasses import dataclass
@@ -23,7 +24,14 @@ API_VERSION = "api-version=2023-01-31"
 ISSUER = "https://token.actions.githubusercontent.com"
 PURPOSES = ("plan", "apply")
 STAGES = ("dev", "qa", "prod")
-SECRETS = {"servicenow-client-secret": "servicenow-secret"}  # what the instance's stand-in knows
+# What the stand-ins of these systems know: an OAuth client's secret, a webhook's URL with its signature, a bot's token.
+WEBHOOK = "/powerautomate/automations/direct/workflows/0123456789abcdef0123456789abcdef/triggers/manual/paths/invoke"
+SECRETS = {
+    "servicenow-client-secret": "servicenow-secret",
+    "teams-webhook-url": "https://default11111111.a1.environment.api.powerplatform.com:443"
+    f"{WEBHOOK}?api-version=1&sp=%2Ftriggers%2Fmanual%2Frun&sv=1.0&sig=teams-webhook-signature",
+    "slack-bot-token": "xoxb-appstore",
+}
 CONTAINERS = ("tfstate", "plans")
 
 
@@ -44,13 +52,12 @@ class Platform:
 
     def ensure(self) -> None:
         """Make what is missing; the last thing made tells that all is there."""
+        for name, value in SECRETS.items():
+            self._secret(name, value)
         if self._has_variable("IAC_STATE_ACCOUNT"):
             return
         for container in CONTAINERS:
             self._container(container)
-        for name, value in SECRETS.items():
-            url = f"{self.stack.settings['SERVICENOW_KEY_VAULT']}/secrets/{name}?api-version=7.4"
-            self._call("PUT", url, self.vault, {"value": value})
         prefix = self._call("GET", f"{self.repository}/actions/oidc/customization/sub", self.github)["sub_claim_prefix"]
         for purpose in PURPOSES:
             identity = self._identity(f"id-iac-{purpose}")
@@ -58,6 +65,11 @@ class Platform:
                 self._environment(identity, f"iac-{purpose}-{stage}", prefix)
         self._variable("", "ARM_TENANT_ID", self.stack.settings["ENTRA_TENANT_ID"])
         self._variable("", "IAC_STATE_ACCOUNT", self.stack.settings["TERRAFORM_STATE_ACCOUNT"])
+
+    def _secret(self, name: str, value: str) -> None:
+        url = f"{self.stack.settings['SERVICENOW_KEY_VAULT']}/secrets/{name}?api-version=7.4"
+        if self.stack.vendors.get(url, headers=self.vault).status_code != httpx.codes.OK:
+            self._call("PUT", url, self.vault, {"value": value})
 
     def _identity(self, name: str) -> dict[str, Any]:
         document: dict[str, Any] = self._call(

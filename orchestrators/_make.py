@@ -5,6 +5,7 @@ from typing import Any
 
 import azure.durable_functions as df
 
+from orchestrators._notices import welcome
 from orchestrators._steps import StepFailedError, Steps, all_of, child, require_all, value_of
 from shared.instance_ids import child_instance
 from shared.models.plan import EnvironmentPlan
@@ -148,12 +149,15 @@ def _optional(data: OnboardInput, *, closing: bool = False) -> OptionalInput:
 def _lacking(
     context: df.DurableOrchestrationContext, data: OnboardInput, snapshot: RequestSnapshot, optional: _Outcomes
 ) -> Steps[Problem | None]:
-    """Close the records with the evidence, then say what optional systems lack: a retry heals it."""
+    """Close the records with the evidence, then say what optional systems lack: a retry heals it.
+
+    The welcome is the last of them: it is sent when nothing else is lacking.
+    """
     outcomes = dict(optional)
     if _RECORDS in outcomes and Outcome.model_validate(outcomes[_RECORDS]).ok:
         instance = child_instance(str(context.instance_id), "close-records", snapshot.round)
         outcomes[_RECORDS] = yield child(context, _ALONGSIDE[_RECORDS], _optional(data, closing=True), instance)
-    return _problem_of(outcomes.values())
+    return _problem_of(outcomes.values()) or (yield from welcome(context, data, snapshot.systems))
 
 
 def _problem_of(documents: Iterable[dict[str, Any]]) -> Problem | None:

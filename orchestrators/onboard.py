@@ -4,6 +4,7 @@ import azure.durable_functions as df
 
 from orchestrators._blueprint import orchestrator
 from orchestrators._make import environment_input, make
+from orchestrators._notices import park, tell
 from orchestrators._steps import StepFailedError, Steps, all_of, call, child, value_of
 from orchestrators.approve import WAITING
 from orchestrators.provision import PLAN_CHANGED
@@ -47,8 +48,7 @@ def onboard(context: df.DurableOrchestrationContext, data: OnboardInput) -> Step
         if error.outcome.status is OutcomeStatus.CANCELLED:
             return error.outcome
         problem = error.outcome.problem or Problem(code="internal", title="A step failed", detail="no reason was given")
-        park = ParkRequest(run=run, problem=problem)
-        yield from call(context, "park_request", park, data.pace)
+        yield from park(context, ParkRequest(run=run, problem=problem), data.pace)
         return error.outcome
     return outcome
 
@@ -73,6 +73,8 @@ def _onboard(context: df.DurableOrchestrationContext, run: Run, data: OnboardInp
             continue
         finish = FinishRequest(run=run, state="degraded" if lacking else "succeeded", problem=lacking)
         yield from call(context, "finish_request", finish, data.pace)
+        if lacking:
+            yield from tell(context, run, "degraded", data.pace, problem=lacking)
         return Outcome.done()
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import azure.durable_functions as df
 
 from orchestrators._blueprint import orchestrator
+from orchestrators._notices import park, tell
 from orchestrators._steps import StepFailedError, Steps, call, follow
 from shared.instance_ids import iac_run
 from shared.models.plan import MadeObject
@@ -20,6 +21,7 @@ _REMOVALS = (
     ("ensure_folder", "remove_folder"),
     ("open_change", "remove_records"),
 )
+_TOLD = frozenset({"undone", "expired"})  # a person who rejects or cancels knows already
 
 
 @orchestrator(UndoInput)
@@ -31,10 +33,14 @@ def undo(context: df.DurableOrchestrationContext, data: UndoInput) -> Steps[Outc
     except StepFailedError as error:
         if error.outcome.status is OutcomeStatus.CANCELLED:
             return error.outcome
-        yield from call(context, "park_request", _parked(run, error.outcome), data.pace)
+        yield from park(context, _parked(run, error.outcome), data.pace)
         return error.outcome
     finish = FinishRequest(run=run, state=data.final_state, residue=residue)
     yield from call(context, "finish_request", finish, data.pace)
+    if data.final_state in _TOLD:
+        yield from tell(context, run, data.final_state, data.pace)
+    if residue:
+        yield from tell(context, run, "residue", data.pace, residue=residue)
     return Outcome.done()
 
 

@@ -45,6 +45,7 @@ SIGNED_IN = "signed-in"
 ORDER = "order"
 SEE = "see"
 AUDIT = "audit"
+RESEND = "resend"
 RULES: dict[str, Rule] = {
     ORDER: Rule("request an application for a team", roles=frozenset({"Admin"}), own=_REQUESTER),
     SEE: Rule("see a request, its plan or an application", roles=_READERS, own=frozenset()),
@@ -55,6 +56,7 @@ RULES: dict[str, Rule] = {
         "go on from the failed step", roles=_OPERATORS, own=_REQUESTER, states=frozenset({_S.PARKED, _S.DEGRADED})
     ),
     Decision.UNDO: Rule("remove what a request made", roles=_OPERATORS, own=_REQUESTER, states=_UNDOABLE),
+    RESEND: Rule("send a message again", roles=_OPERATORS, own=_REQUESTER),
     AUDIT: Rule("read and verify the audit trail", roles=frozenset({"Auditor", "Admin"})),
 }
 

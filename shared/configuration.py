@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from pydantic_core import PydanticUndefined
 
 import shared.clients
-from shared.settings import Settings
+from shared.settings import Settings, reason
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def wrong(settings: type[Settings]) -> dict[str, str]:
         settings()
     except ValidationError as error:
         found = error.errors(include_input=False)
-        return {f"{_prefix(settings)}{'_'.join(map(str, item['loc']))}".upper(): item["msg"] for item in found}
+        return {f"{_prefix(settings)}{'_'.join(map(str, item['loc']))}".upper(): reason(item["msg"]) for item in found}
     return {}
 
 

@@ -24,6 +24,11 @@ def child_instance(parent: str, branch: str, attempt: int = 1) -> str:
     return f"{parent}:{branch}:{attempt}"
 
 
+def message_instance(key: str, tries: int) -> str:
+    """Orchestration instance that sends a message again after so many tries."""
+    return f"{key}:message:{tries}"
+
+
 def iac_run(request: str, environment: str, action: str, attempt: str) -> str:
     """Run of the infrastructure pipeline: the name of its folder of artefacts, too."""
     return f"{request}-{environment}-{action}-{attempt}"

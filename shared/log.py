@@ -40,3 +40,4 @@ class RedactingFilter(logging.Filter):
 
 
 LOGGER.addFilter(RedactingFilter())
+logging.getLogger("httpx").addFilter(RedactingFilter())  # it logs every URL; that of a webhook is a credential

@@ -30,7 +30,12 @@ def load[S: Settings](settings: type[S]) -> S:
         first = error.errors()[0]
         prefix = settings.model_config.get("env_prefix", "")
         variable = f"{prefix}{'_'.join(str(part) for part in first['loc'])}".upper()
-        raise ConfigurationError(variable, first["msg"]) from error
+        raise ConfigurationError(variable, reason(first["msg"])) from error
+
+
+def reason(message: str) -> str:
+    """The words of a validator, without pydantic's own before them."""
+    return message.removeprefix("Value error, ")
 
 
 class AppStoreSettings(Settings):

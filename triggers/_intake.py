@@ -10,7 +10,8 @@ from shared import approvals, archetypes, authorisation, policies, quotas, teams
 from shared import plan as plans
 from shared.authorisation import ORDER, Subject
 from shared.canonical import digest
-from shared.clients import grafana, servicenow
+from shared.clients import grafana, servicenow, slack
+from shared.clients import teams as teams_chat
 from shared.clients._github import owner
 from shared.clock import utc_now
 from shared.errors import ConfigurationError, PolicyViolationError, RequestRejectedError, StateConflictError
@@ -28,7 +29,12 @@ from shared.register import claims, requests, reservations
 from shared.register.audit import Entry
 from shared.settings import AppStoreSettings, load
 
-_OPTIONAL = {"servicenow": servicenow.configured, "grafana": grafana.configured}
+_OPTIONAL = {
+    "servicenow": servicenow.configured,
+    "grafana": grafana.configured,
+    "teams": teams_chat.configured,
+    "slack": slack.configured,
+}
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from shared import plan as plans
 from shared.authorisation import allowed_actions
 from shared.clients._github import owner
 from shared.identity import Caller
+from shared.models.messages import IntentRecord
 from shared.models.records import ApplicationRecord, DecisionRecord, RequestRecord, RequestState, StepRecord, StepState
 from shared.settings import AppStoreSettings, load
 
@@ -41,8 +42,10 @@ def request_view(
     steps: list[StepRecord],
     undo_steps: list[StepRecord],
     decisions: list[DecisionRecord],
+    *,
+    messages: list[IntentRecord],
 ) -> dict[str, Any]:
-    """A request with its steps, plan and decisions."""
+    """A request with its steps, plan, decisions and messages."""
     plan = record.plan
     return {
         **request_summary(record, caller),
@@ -56,6 +59,7 @@ def request_view(
         "steps": [step_view(step) for step in steps],
         "undoSteps": [step_view(step) for step in undo_steps],
         "decisions": [decision.document() for decision in decisions],
+        "messages": [message_view(message) for message in messages],
         "result": record.result,
         "residue": [item.document() for item in record.residue],
         "links": links(record),
@@ -68,6 +72,18 @@ def step_view(step: StepRecord) -> dict[str, Any]:
     for name in ("outcome", "fingerprint", "schemaVersion", "requestId"):
         document.pop(name, None)
     return document
+
+
+def message_view(intent: IntentRecord) -> dict[str, Any]:
+    """A message as people see it; `problem` says what is wrong with one that failed or is unconfirmed."""
+    return {
+        "kind": intent.kind,
+        "attempt": intent.attempt,
+        "state": intent.state,
+        "system": intent.system,
+        "link": intent.link,
+        "problem": intent.problem.document() if intent.problem else None,
+    }
 
 
 def links(record: RequestRecord) -> dict[str, str]:

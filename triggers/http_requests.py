@@ -12,7 +12,7 @@ from shared.errors import RequestRejectedError
 from shared.models import Model
 from shared.models.application_request import ApplicationRequest
 from shared.models.records import RequestRecord
-from shared.register import claims, requests, steps
+from shared.register import claims, intents, requests, steps
 from triggers._http import HEADER_PATTERN, Answer, Call, endpoint
 from triggers._intake import already_taken_in, judge, preview_document, take_in
 from triggers._views import base, request_summary, request_view
@@ -44,7 +44,7 @@ class RequestList(Model):
 
 
 class RequestView(Model):
-    """A request with its steps, plan and decisions."""
+    """A request with its steps, plan, decisions and messages."""
 
     id: str
     application: str
@@ -52,6 +52,7 @@ class RequestView(Model):
     percent: int
     steps: list[dict[str, Any]]
     decisions: list[dict[str, Any]]
+    messages: list[dict[str, Any]]
     links: dict[str, str]
 
 
@@ -119,7 +120,8 @@ async def get_request(call: Call) -> Answer:
     done = await steps.of_request(record.application, record.id)
     undone = await steps.of_request(record.application, record.id, undo=True)
     decisions = await requests.decisions(record.application, record.id)
-    return Answer(200, request_view(record, call.caller, done, undone, decisions))
+    messages = await intents.of_request(record.application, record.id)
+    return Answer(200, request_view(record, call.caller, done, undone, decisions, messages=messages))
 
 
 @endpoint(

@@ -7,16 +7,20 @@ from typing import Any
 import azure.durable_functions as df
 import azure.functions as func
 
+from shared import notices
 from shared.clock import utc_now
 from shared.errors import StateConflictError
 from shared.log import LOGGER
+from shared.models.messages import IntentRecord, MessageKind, MessageState
 from shared.models.problem import Problem
 from shared.models.records import RUNNING_STATES, ClaimRecord, ClaimState, RequestRecord, RequestState
 from shared.models.runs import UndoInput
-from shared.register import claims, leases, requests, reservations
+from shared.register import claims, intents, leases, requests, reservations
 from shared.register.audit import Entry
 from triggers._intake import pace, start, start_once
+from triggers._views import base
 from triggers._wake import wake
+from triggers.http_messages import start_sending
 
 blueprint = df.Blueprint()
 
@@ -28,7 +32,7 @@ _ENDED = frozenset({"Completed", "Failed", "Terminated", "Canceled"})
 
 
 async def sweep(timer: func.TimerRequest, client) -> None:  # type: ignore[no-untyped-def] # noqa: ANN001, ARG001 - the SDK sets the hint
-    """Start orphaned claims, restart or park requests whose orchestration is gone, repeat lost hints."""
+    """Start orphaned claims, restart or park requests whose orchestration is gone, repeat lost hints, send messages."""
     async for claim in claims.unfinished():
         if _older(claim.claimed_at, _ORPHAN_SECONDS):
             await _apart(claim.request_id, _finish_claim(client, claim))
@@ -38,6 +42,9 @@ async def sweep(timer: func.TimerRequest, client) -> None:  # type: ignore[no-un
     async for record in requests.in_states(_DECIDED):
         if not _older(record.updated_at, _HINT_HOURS * 3600):
             await _apart(record.id, wake(client, record))
+    async for intent in intents.due():
+        if _older(intent.updated_at, _ORPHAN_SECONDS):
+            await _apart(intent.key, start_sending(client, intent))
 
 
 async def _apart(request_id: str, work: Awaitable[None]) -> None:
@@ -90,7 +97,33 @@ async def _park(record: RequestRecord, detail: str) -> None:
         lambda old: _parked(old, record, problem),
         entry,
         expect=[record.state],
+        extra=lambda new, _rows: [intents.insertion(intent) for intent in _notices(new, problem)],
     )
+
+
+def _notices(record: RequestRecord, problem: Problem) -> list[IntentRecord]:
+    """The notice that the request is parked, for the next minute to send: no flow is there that could."""
+    system = notices.chat_of(record)
+    if system is None:
+        return []
+    message = notices.notice(
+        MessageKind.PARKED, record, base=base(), attempt=record.attempt, problem=problem, undo=record.undo_begun
+    )
+    return [
+        IntentRecord(
+            request_id=record.id,
+            application=record.application,
+            kind=message.kind,
+            occasion=record.attempt,
+            attempt=record.attempt,
+            system=system,
+            state=MessageState.DUE,
+            message=message,
+            tries=0,
+            created_at=record.updated_at,
+            updated_at=record.updated_at,
+        )
+    ]
 
 
 def _parked(old: RequestRecord, seen: RequestRecord, problem: Problem) -> RequestRecord:

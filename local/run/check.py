@@ -21,5 +21,6 @@ def lines(stack: Stack, request: dict[str, Any]) -> Iterator[str]:
         if title.startswith("Service"):
             yield f"  curl {url}/health"
     yield f"  curl -k https://localhost:{stack.vendors_port}/_vendors/journal"
+    yield f"  curl -k https://localhost:{stack.vendors_port}/_vendors/teams"
     yield f"  make drift APP={name}"
     yield f"  make undo REQUEST={request['id']}"

@@ -27,6 +27,8 @@ STAND_INS = (
     "registry",
     "servicenow",
     "grafana",
+    "teams",
+    "slack",
 )
 
 

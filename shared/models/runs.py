@@ -154,6 +154,9 @@ class PlanSet(Effect):
     decide_before: str
 
 
+PARKED = "parked"  # what `park_request` says when it has parked the request
+
+
 class ParkRequest(ActivityInput):
     """Stop here, tell why, keep everything."""
 

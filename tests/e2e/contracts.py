@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 from local.stack import CHECKOUT
 
 FOLDER = Path(os.environ.get("APPSTORE_CONTRACTS") or CHECKOUT.parent / "shared" / "contracts")
-CONTRACTS = ("vault.azure.net", "azmk8s.io", "service-now.com", "grafana.azure.com")
-CHECKED = re.compile(rf"api\.github\.com|management\.azure\.com|.+\.({'|'.join(map(re.escape, CONTRACTS))})")
+CONTRACTS = ("vault.azure.net", "azmk8s.io", "service-now.com", "grafana.azure.com", "api.powerplatform.com")
+CHECKED = re.compile(rf"api\.github\.com|slack\.com|management\.azure\.com|.+\.({'|'.join(map(re.escape, CONTRACTS))})")
 OUTSIDE = {
     "our own data, forwarded to Azurite": r".+\.(blob|table)\.core\.windows\.net",
     "sign-in and its keys": r"login\.microsoftonline\.com",
@@ -58,8 +58,9 @@ def load_check() -> Check | None:
         sys.path.remove(str(FOLDER))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)  # it leaves the files of its contracts to the collector
-        for host in ("api.github.com", "management.azure.com", *(f"x.{name}" for name in CONTRACTS)):
+        for host in ("api.github.com", "slack.com", "management.azure.com", *(f"x.{name}" for name in CONTRACTS)):
             assert module.check("GET", f"https://{host}/no/such/operation")
+        assert module.card_errors({"type": "Shout"})
     check: Check = module.check
     return check
 

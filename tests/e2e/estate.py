@@ -1,5 +1,6 @@
 """What really exists at the vendors, asked over their own APIs."""
 
+import json
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +13,14 @@ SUBSCRIPTION = "20000000-0000-0000-0000-000000000001"
 ARM = "https://management.azure.com"
 GRAFANA = "ce34e7e5-485f-4d76-964f-b3d2b16d1e4f"  # Azure Managed Grafana
 TAG = "appstore-request-id"
+TITLES = {
+    "welcome": "Welcome, ",
+    "parked": " is parked",
+    "degraded": " runs, but something is missing",
+    "expired": " has expired",
+    "undone": ' was undone"',
+    "residue": " left something behind",
+}
 
 
 @dataclass(frozen=True)
@@ -66,6 +75,18 @@ class Estate:
         answer = self.stack.vendors.get(f"{self.stack.settings['GRAFANA_ENDPOINT']}/api/folders/{uid}", headers=headers)
         return None if answer.status_code == 404 else str(answer.json()["title"])
 
+    def channel(self) -> list[dict[str, Any]]:
+        """Every message of the channel in Teams."""
+        found: list[dict[str, Any]] = self.stack.vendors_admin("GET", "teams").json()["messages"]
+        return found
+
+    def told(self, request_id: str, chat: str = "teams") -> Counter[str]:
+        """Kinds of the messages about a request that are in the channel, counted."""
+        place, member = ("teams", "messages") if chat == "teams" else ("slack", "app-store")
+        messages = self.stack.vendors_admin("GET", place).json()[member]
+        about = [text for text in map(json.dumps, messages) if request_id in text]
+        return Counter(next(kind for kind, words in TITLES.items() if words in text) for text in about)
+
     def items(self, application: str) -> list[dict[str, str]]:
         """Configuration items of an application's name."""
         return self.rows("cmdb_ci_service_auto", f"name={application}")
@@ -115,5 +136,7 @@ class Estate:
         assert self.changes(request_id) == ["3"]
         assert [item["correlation_id"] for item in self.items(application)] == [request_id]
         assert self.folder(request_id) == application
+        told = self.told(request_id)
+        assert told["welcome"] <= 1, told
         groups = [item for item in self.tagged(request_id) if item.lower().count("/") == 4]
         assert groups == [f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-{application}-dev"]

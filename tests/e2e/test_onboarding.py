@@ -2,7 +2,7 @@ import httpx
 import pytest
 
 from tests.e2e import contracts
-from tests.e2e.driver import Desk, Document
+from tests.e2e.driver import Desk, Document, until
 from tests.e2e.estate import SUBSCRIPTION, TAG, Estate
 
 HOSTILE = '${file("/etc/passwd")} [[ 7*7 ]] ${{ github.token }} {{ .Values }} <!everyone>\nsecond line'
@@ -19,13 +19,37 @@ def test_a_request_becomes_a_running_service_and_undo_leaves_nothing(desk: Desk)
     estate.require_exactly_once("whole-api", request["id"])
     health = desk.stack.vendors.get("https://whole-api.dev.apps.contoso.com/health")
     assert health.json()["application"] == "whole-api"
+    _require_welcome(estate, request)
     _require_idempotent(desk, request["id"])
     _require_undo(desk, estate, request["id"])
+    _require_told(desk, estate, request["id"])
     if check := contracts.load_check():
         count = contracts.require_documented(check, desk.stack.journal(began))
         print(f"\n{count} calls, each as its vendor documents it")  # noqa: T201 - the proof
     again = desk.order("whole-api", key="whole-again", description=HOSTILE)
     desk.wait(again, "awaiting_approval")
+
+
+def _require_welcome(estate: Estate, request: Document) -> None:
+    """One message, with what is needed and every link; what somebody typed is text and nothing else."""
+    assert estate.told(request["id"]) == {"welcome": 1}
+    assert [(told["kind"], told["state"]) for told in request["messages"]] == [("welcome", "sent")]
+    (message,) = [item["card"] for item in estate.channel() if request["id"] in str(item)]
+    titles = {action["title"] for action in message["actions"]}
+    assert titles == {"Repository", "Dashboards", "Change request", "Service dev"}
+    assert HOSTILE in [run["text"] for block in message["body"] for run in block["inlines"]]
+
+
+def _require_told(desk: Desk, estate: Estate, request_id: str) -> None:
+    """The undo is told once, and so is what it left."""
+
+    def look() -> Document | None:
+        document = desk.request(request_id)
+        told = {message["kind"]: message["state"] for message in document["messages"]}
+        return document if told == dict.fromkeys(("welcome", "undone", "residue"), "sent") else None
+
+    until("everything was told", look)
+    assert estate.told(request_id) == {"welcome": 1, "undone": 1, "residue": 1}
 
 
 def _require_idempotent(desk: Desk, request_id: str) -> None:

@@ -2,19 +2,25 @@
 
 import pytest
 
-from tests.e2e.driver import Desk, Document
+from tests.e2e.driver import Desk, Document, until
 from tests.e2e.estate import Estate
 
 OUTAGES: dict[str, Document] = {
     "down": {"mode": "status", "status": 503},
+    "gone": {"mode": "status", "status": 404},
     "nonsense": {"mode": "body", "status": 200, "body": "<html><title>Instance Hibernating page</title></html>"},
 }
-SYSTEMS = {"servicenow": ("records", "open_change"), "grafana": ("dashboards", "ensure_folder")}
+SYSTEMS = {
+    "servicenow": ("records", "open_change"),
+    "grafana": ("dashboards", "ensure_folder"),
+    "teams": ("messages", "send_welcome"),
+}
+OBJECTS = {"servicenow": 3, "grafana": 3, "teams": 1}  # the welcome is missing as well
 
 
 @pytest.mark.parametrize(
     ("system", "outage"),
-    [("servicenow", "nonsense"), pytest.param("grafana", "down", marks=pytest.mark.long)],
+    [("servicenow", "nonsense"), pytest.param("grafana", "down", marks=pytest.mark.long), ("teams", "gone")],
 )
 def test_without_an_optional_system_the_application_runs_degraded_and_a_retry_heals_it(
     desk: Desk, system: str, outage: str
@@ -27,8 +33,11 @@ def test_without_an_optional_system_the_application_runs_degraded_and_a_retry_he
     assert degraded["problem"]["step"] == step
     assert system in degraded["problem"]["detail"]
     assert {item["state"] for item in degraded["steps"] if item["branch"] == branch} <= {"failed", "retrying"}
-    assert len(degraded["result"]["missing"]) == 2
+    assert len(degraded["result"]["missing"]) == OBJECTS[system]
     assert desk.stack.vendors.get(f"https://{name}.dev.apps.contoso.com/health").json()["application"] == name
+    _require_told(
+        desk, request_id, {"degraded": "failed", "welcome": "failed"} if system == "teams" else {"degraded": "sent"}
+    )
     desk.heal()
     before = desk.position()
     assert desk.decide(request_id, "retry").status_code == 202
@@ -36,3 +45,14 @@ def test_without_an_optional_system_the_application_runs_degraded_and_a_retry_he
     assert (healed["problem"], healed["result"]["missing"]) == (None, [])
     assert [entry for entry in desk.mutations(before) if name in entry["url"]] == []
     Estate(desk.stack).require_exactly_once(name, request_id)
+    assert Estate(desk.stack).told(request_id) == {"welcome": 1} | ({} if system == "teams" else {"degraded": 1})
+
+
+def _require_told(desk: Desk, request_id: str, wanted: dict[str, str]) -> None:
+    """The degraded request has told so, or says that it could not."""
+
+    def look() -> bool | None:
+        told = {message["kind"]: message["state"] for message in desk.request(request_id)["messages"]}
+        return told == wanted or None
+
+    until(f"messages of {request_id}", look)

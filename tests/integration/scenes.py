@@ -4,6 +4,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from shared import plan as plans
+from shared.models.messages import MessageKind, MessageState, SendAgain, SendNotice
+from shared.models.problem import Problem
 from shared.models.records import RequestRecord
 from shared.models.runs import (
     ActivityInput,
@@ -14,6 +16,7 @@ from shared.models.runs import (
     OpenInfrastructureChange,
 )
 from shared.names import change_branch, environment_names, variables_path
+from shared.register import intents
 from tests.integration.world import INFRASTRUCTURE, SUBSCRIPTION, TAG, World, run_of
 
 AKS = "2026-08-01"
@@ -425,6 +428,49 @@ async def _remove_folder(world: World, activity: str) -> Scene:
     return Scene(activity, ActivityInput(run=run_of(record, "undo", undo=True)), count, before=2, after=0)
 
 
+def _scene(world: World, activity: str, payload: ActivityInput, record: RequestRecord, chat: str) -> Scene:
+    return Scene(activity, payload, lambda: len(world.told(record, chat)))
+
+
+async def _welcome(world: World, activity: str) -> Scene:
+    record = await _repository(world)
+    return _scene(world, activity, ActivityInput(run=run_of(record, "messages")), record, "teams")
+
+
+async def _welcome_in_slack(world: World, activity: str) -> Scene:
+    world.use_slack()
+    record = await _repository(world)
+    return _scene(world, activity, ActivityInput(run=run_of(record, "messages")), record, "slack")
+
+
+def _notice(record: RequestRecord) -> SendNotice:
+    problem = Problem(code="integration-conflict", title="It is there", detail="Somebody made it.")
+    return SendNotice(run=run_of(record), kind=MessageKind.PARKED, problem=problem)
+
+
+async def _told(world: World, activity: str) -> Scene:
+    record = await world.order()
+    return _scene(world, activity, _notice(record), record, "teams")
+
+
+async def _told_in_slack(world: World, activity: str) -> Scene:
+    world.use_slack()
+    record = await world.order()
+    return _scene(world, activity, _notice(record), record, "slack")
+
+
+async def _due(world: World, activity: str) -> Scene:
+    """A notice that failed, and that somebody has asked for again."""
+    record = await world.order()
+    world.fault(system="teams", mode="status", status=404)
+    assert not (await world.run("send_notice", _notice(record))).ok
+    (intent,) = await intents.of_request(record.application, record.id)
+    await intents.change(intent, lambda now: now.model_copy(update={"state": MessageState.DUE}))
+    again = SendAgain(run=run_of(record), kind=intent.kind, occasion=intent.occasion)
+    return _scene(world, activity, again, record, "teams")
+
+
+_WEBHOOK = r"/triggers/manual/paths/invoke"
 _DISPATCH = r"/infrastructure/actions/workflows/iac\.yml/dispatches$"
 EFFECTS = (
     Effect("ensure_repository", "POST", r"/orgs/contoso/repos$", _ensure_repository, once=True),
@@ -458,6 +504,11 @@ EFFECTS = (
     Effect("remove_records", "PATCH", r"/cmdb/instance/\w+/\w{32}$", _remove_records, label=":item"),
     Effect("ensure_folder", "POST", r"/api/folders$", _folder, once=True),
     Effect("ensure_dashboards", "POST", r"/api/dashboards/db$", _dashboards, once=True),
+    Effect("send_welcome", "POST", _WEBHOOK, _welcome, once=True),
+    Effect("send_welcome", "POST", r"/chat\.postMessage$", _welcome_in_slack, once=True, label=":slack"),
+    Effect("send_notice", "POST", _WEBHOOK, _told, once=True),
+    Effect("send_notice", "POST", r"/chat\.postMessage$", _told_in_slack, once=True, label=":slack"),
+    Effect("send_due", "POST", _WEBHOOK, _due, once=True),
     Effect("remove_folder", "DELETE", r"/api/folders/", _remove_folder),
     Effect("remove_repository", "DELETE", r"/repos/contoso/[^/]+$", _remove_repository),
 )

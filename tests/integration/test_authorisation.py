@@ -54,7 +54,7 @@ async def settled(world: World) -> RequestRecord:
 async def _refused(route: Endpoint, record: RequestRecord, who: Caller) -> bool:
     """Whether the caller is refused, or told that there is nothing."""
     client: Any = DurableClient()
-    params = {"id": record.id, "name": record.application}
+    params = {"id": record.id, "name": record.application, "kind": "welcome"}
     headers = {"content-type": "application/json", "idempotency-key": f"{who.id}-{route.name}"}
     raw = b""
     if route.action == ORDER:  # refused after the caller is let in: no landing zone takes it

@@ -20,6 +20,8 @@ from shared.clients import (
     monitor,
     resource_manager,
     servicenow,
+    slack,
+    teams,
 )
 from shared.errors import (
     ConflictError,
@@ -88,6 +90,8 @@ async def _metric() -> object:
 
 
 KEY = "0" * 32
+SINCE = datetime(2026, 11, 25, tzinfo=UTC)
+POSTED = slack.Posted(channel="C0APPSTORE", ts="1.000001")
 CHANGE = servicenow.Change(sys_id=KEY, number="CHG1", state="-5", correlation_id="req-1")
 NOWHERE = tuple((status, TransientIntegrationError) for status in (401, 403, 404, 409))
 CALLS = {
@@ -254,6 +258,10 @@ CALLS = {
         "grafana", "POST", "/api/dashboards/db$", lambda: grafana.put_dashboard("c", "c", {"title": "c"}, "c")
     ),
     "delete_folder": Asked("grafana", "DELETE", "/api/folders/c$", lambda: grafana.delete_folder("c", ALLOWED), (404,)),
+    "post_card": Asked("teams", "POST", "/triggers/manual/paths/invoke", lambda: teams.post_card({"type": "x"})),
+    "post_message": Asked("slack", "POST", "/chat.postMessage$", lambda: slack.post_message("key", "text", [])),
+    "find_message": Asked("slack", "GET", "/conversations.history", lambda: slack.find_message("key", SINCE)),
+    "read_permalink": Asked("slack", "GET", "/chat.getPermalink", lambda: slack.read_permalink(POSTED)),
     "read_secret": Asked("key_vault", "GET", "/secrets/", lambda: key_vault.read_secret(VAULT, "github-app-key")),
     "verify_token": Asked("entra", "GET", "/discovery/v2.0/keys", _token),
     "read_health": Asked(
@@ -293,8 +301,10 @@ async def _error(world: World, asked: Asked, **fault: object) -> IntegrationErro
 @pytest.mark.parametrize("name", CALLS)
 async def test_every_bad_answer_has_its_error_and_is_no_success(world: World, name: str) -> None:
     asked = CALLS[name]
+    if asked.system == "slack":
+        world.use_slack()
     await _refused(world, asked)
-    if asked.system in ("github", "arm"):
+    if asked.system in ("github", "arm", "slack", "teams"):
         await _throttled(world, asked)
     bodies: tuple[object, ...] = ({}, "<html><title>Sign in to your account</title></html>")
     for body in bodies:

@@ -19,7 +19,9 @@ UNIQUE = {str(effect.activity): effect for effect in reversed(EFFECTS)}
 
 def test_no_effect_is_forgotten() -> None:
     effects = {
-        name for name in ACTIVITIES if name.startswith(("ensure_", "start_", "open_", "merge_", "close_", "remove_"))
+        name
+        for name in ACTIVITIES
+        if name.startswith(("ensure_", "start_", "open_", "merge_", "close_", "remove_", "send_"))
     }
     effects |= {"set_content", "set_team_access", "set_protection"}
     assert effects - {"start_run"} == set(UNIQUE)

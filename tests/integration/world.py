@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,6 +14,7 @@ import httpx
 
 import activities.application
 import activities.azure
+import activities.chat
 import activities.github
 import activities.grafana
 import activities.infrastructure
@@ -139,8 +141,9 @@ class World:
         return await self.run(name, payload)
 
     async def forget(self, name: str, payload: ActivityInput) -> None:
-        """Lose the step's row: the worker died after the effect and before writing it down."""
-        await _table.commit(payload.run.application, [_table.Write(steps.step_key(payload.run, name), None)])
+        """Lose the step's row, if it has one: the worker died after the effect and before writing it down."""
+        with suppress(_table.RowConflictError):
+            await _table.commit(payload.run.application, [_table.Write(steps.step_key(payload.run, name), None)])
 
     # -- the estate --------------------------------------------------------------------------------------------------
 
@@ -175,9 +178,27 @@ class World:
 
     def grafana(self, path: str) -> Any:
         """A Grafana document; None when there is none."""
-        token = identity_token(self.stack, GRAFANA)
         url = f"{self.stack.settings['GRAFANA_ENDPOINT']}/api{path}"
-        return _document(self.stack.vendors.get(url, headers={"Authorization": f"Bearer {token}"}))
+        return _document(self.stack.vendors.get(url, headers=self.grafana_headers()))
+
+    def grafana_headers(self) -> dict[str, str]:
+        """Of a call to Grafana."""
+        return {"Authorization": f"Bearer {identity_token(self.stack, GRAFANA)}"}
+
+    def use_slack(self) -> None:
+        """Let the product write to Slack instead of Teams, until the end of the test."""
+        os.environ.update(TEAMS_KEY_VAULT="", SLACK_CHANNEL="C0APPSTORE")
+
+    def told(self, record: RequestRecord, chat: str = "teams") -> list[str]:
+        """The messages about a request that are in the channel, as JSON."""
+        while any(run["status"] == "Running" for run in self._admin.get("teams/runs").json()["value"]):
+            continue  # the workflow posts after it has answered
+        answer = self._admin.get(chat).json()
+        return [
+            text
+            for text in map(json.dumps, answer["messages" if chat == "teams" else "app-store"])
+            if record.id in text
+        ]
 
     def commit(self, repository: str, files: dict[str, str]) -> str:
         """A commit on main, as somebody else makes it."""

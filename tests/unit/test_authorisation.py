@@ -45,7 +45,7 @@ def caller(name: str, *roles: str, teams: tuple[str, ...] = (), service: bool = 
 
 
 ROLES = ("Requester", "Approver", "FinOps", "Operator", "Auditor", "Admin")
-ACTIONS = ("order", "see", "approve", "reject", "cancel", "retry", "undo", "audit")
+ACTIONS = ("order", "see", "approve", "reject", "cancel", "retry", "undo", "resend", "audit")
 S = RequestState
 STATES = {
     "approve": {S.AWAITING_APPROVAL},

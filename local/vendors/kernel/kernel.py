@@ -122,7 +122,8 @@ class Kernel:
 
         # Streams of any size pass: a saved plan or a package is read by its stand-in, not by the kernel.
         application = web.Application(middlewares=[around], client_max_size=0)
-        mount(application, "admin", is_admin, admin.routes())
+        pages = [page for vendor in self._vendors.values() for page in vendor.pages]
+        mount(application, "admin", is_admin, admin.routes() + pages)
         for vendor in self._vendors.values():
             mount(application, vendor.name, partial(_is_for, vendor, directory), vendor.routes)
         return application

@@ -14,7 +14,8 @@ class Vendor:
 
     `hosts` are names or wildcards ("*.vault.azure.net", any number of labels); the most specific one wins. `claims`
     is asked for hosts that no stand-in names. `public` is what other stand-ins may call in this process.
-    `secret_fields` are JSON members (lower case) that the journal must not keep.
+    `secret_fields` are JSON members (lower case) that the journal must not keep. `pages` are routes for people, on host
+    localhost below /_vendors.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Vendor:
     stop: Callable[[], Awaitable[None]] | None = None
     claims: Callable[[str], bool] | None = None
     secret_fields: frozenset[str] = field(default=frozenset())
+    pages: list[web.RouteDef] = field(default_factory=list)
 
 
 class Directory:
