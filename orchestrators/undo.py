@@ -38,7 +38,7 @@ def undo(context: df.DurableOrchestrationContext, data: UndoInput) -> Steps[Outc
     finish = FinishRequest(run=run, state=data.final_state, residue=residue)
     yield from call(context, "finish_request", finish, data.pace)
     if data.final_state in _TOLD:
-        yield from tell(context, run, data.final_state, data.pace)
+        yield from tell(context, run, data.final_state, data.pace, residue=residue)
     if residue:
         yield from tell(context, run, "residue", data.pace, residue=residue)
     return Outcome.done()

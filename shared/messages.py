@@ -63,8 +63,8 @@ def cut(text: str, limit: int) -> str:
 def _card(message: Message) -> Document:
     body = [_runs((message.title, True), size="Large")]
     body += [_runs((message.text, False))] if message.text else []
-    body += [_runs((f"{fact.name}: ", True), (fact.value, False)) for fact in message.facts]
     body += [_runs(("- ", False), (item, False)) for item in message.items]
+    body += [_runs((f"{fact.name}: ", True), (fact.value, False)) for fact in message.facts]
     body += [_runs((step, False), separator=number == 0) for number, step in enumerate(message.next_steps)]
     actions = [
         {"type": "Action.OpenUrl", "title": cut(link.title, _HEADER_TEXT), "url": link.url}
@@ -107,8 +107,8 @@ def blocks(message: Message) -> list[Document]:
     header = {"type": "plain_text", "text": _escaped(message.title, _HEADER_TEXT), "emoji": False}
     paragraphs = (
         [message.text] if message.text else [],
-        [f"{fact.name}: {fact.value}" for fact in message.facts],
         [f"• {item}" for item in message.items],
+        [f"{fact.name}: {fact.value}" for fact in message.facts],
         list(message.next_steps),
     )
     texts = [_joined(lines, _escaped) for lines in paragraphs if lines]
@@ -121,8 +121,9 @@ def blocks(message: Message) -> list[Document]:
 
 def fallback(message: Message) -> str:
     """The message as one text, for notifications and screen readers."""
-    lines = [message.title, message.text, *(f"{fact.name}: {fact.value}" for fact in message.facts), *message.items]
-    return _joined([line for line in [*lines, *message.next_steps] if line], _escaped, _FALLBACK_TEXT)
+    facts = [f"{fact.name}: {fact.value}" for fact in message.facts]
+    lines = [message.title, message.text, *message.items, *facts, *message.next_steps]
+    return _joined([line for line in lines if line], _escaped, _FALLBACK_TEXT)
 
 
 def _joined(lines: list[str], written: Callable[[str, int], str], limit: int = _BLOCK_TEXT) -> str:

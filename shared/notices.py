@@ -9,6 +9,7 @@ from shared.models.records import RequestRecord
 
 _K = MessageKind
 CHATS = ("teams", "slack")
+_KEPT = ", but for what its systems keep, which the next message lists"
 
 
 def chat_of(record: RequestRecord) -> str | None:
@@ -26,7 +27,7 @@ def welcome(record: RequestRecord, links: list[Link]) -> Message:
         Fact(name="Requested by", value=record.requester_name),
         Fact(name="Request", value=record.id),
     ]
-    step = "Clone the repository: docs/runbook.md says how the service is run, a push to main deploys it."
+    step = "Clone the repository; docs/runbook.md in it says how the service is run and deployed."
     title = f"Welcome, {record.application}"
     return Message(kind=_K.WELCOME, title=title, text=body.description, facts=facts, links=links, next_steps=[step])
 
@@ -61,8 +62,8 @@ def notice(
         _K.RESIDUE: f"{name} left something behind",
     }
     texts = {
-        _K.EXPIRED: f"Nobody decided by {record.decide_before}. Nothing was made; the name is free again.",
-        _K.UNDONE: "What this request had made was removed, and the name is free again.",
+        _K.EXPIRED: f"Nobody decided by {record.decide_before or 'its end'}. Nothing was made; the name is free again.",
+        _K.UNDONE: f"What this request had made was removed{_KEPT if residue else ''}; the name is free again.",
         _K.RESIDUE: "It was undone. This stays where it is, because its system keeps it:",
     }
     left = [" ".join(filter(None, (item.system, item.type, item.name, item.environment))) for item in residue]
@@ -71,7 +72,7 @@ def notice(
         title=titles[kind],
         text=problem.detail if problem else texts.get(kind, ""),
         facts=_facts(record, problem, attempt),
-        items=_missing(record) if kind is _K.DEGRADED else left,
+        items={_K.DEGRADED: _missing(record), _K.RESIDUE: left}.get(kind, []),
         next_steps=_next(kind, place, undo=undo or record.undo_begun),
     )
 
