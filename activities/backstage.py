@@ -142,7 +142,9 @@ async def start_template(data: CatalogueInput) -> TemplateTask:
         found = await _tasks(record, data.operation)
     if not found:
         call = VendorCall("backstage", "start task", 201)
-        raise TransientIntegrationError(call, f"no task carries the request id {record.id}: the template has to take it")
+        raise TransientIntegrationError(
+            call, f"no task carries the request id {record.id}: the template has to take it"
+        )
     task, *younger = found
     for duplicate in younger:
         if duplicate.under_way:

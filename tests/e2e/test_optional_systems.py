@@ -9,7 +9,11 @@ OUTAGES: dict[str, Document] = {
     "down": {"mode": "status", "status": 503},
     "nonsense": {"mode": "body", "status": 200, "body": "<html><title>Instance Hibernating page</title></html>"},
 }
-SYSTEMS = {"servicenow": ("records", "open_change"), "grafana": ("dashboards", "ensure_folder")}
+SYSTEMS = {
+    "servicenow": ("records", "open_change"),
+    "grafana": ("dashboards", "ensure_folder"),
+    "backstage": ("catalogue", "ensure_registration"),
+}
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,12 @@
 
 import itertools
 import json
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
@@ -13,6 +15,7 @@ import httpx
 
 import activities.application
 import activities.azure
+import activities.backstage
 import activities.github
 import activities.grafana
 import activities.infrastructure
@@ -173,6 +176,21 @@ class World:
         token = identity_token(self.stack, GRAFANA)
         url = f"{self.stack.settings['GRAFANA_ENDPOINT']}/api{path}"
         return _document(self.stack.vendors.get(url, headers={"Authorization": f"Bearer {token}"}))
+
+    def backstage(self, path: str, method: str = "GET", content: Any = None, *, plugin: str = "catalog") -> Any:
+        """A document of Backstage's catalog or scaffolder; None when there is none."""
+        token = identity_token(self.stack, f"api://backstage-{plugin}")
+        url = f"{os.environ['BACKSTAGE_BASE_URL']}/api/{plugin}{path}"
+        headers = {"Authorization": f"Bearer {token}"}
+        return _document(self.stack.vendors.request(method, url, json=content, headers=headers))
+
+    def lose_task(self, task_id: str, request_id: str) -> None:
+        """A scaffolder task whose worker was killed an hour ago: at the stand-in only, a real one needs the kill."""
+        then = (datetime.now(UTC) - timedelta(hours=1)).isoformat().replace("+00:00", "Z")
+        spec = {"steps": [], "output": {}, "parameters": {"requestId": request_id}}
+        task = {"id": task_id, "spec": spec, "status": "processing", "createdAt": then, "lastHeartbeatAt": then}
+        seed = {"backstage": {f"task/{task_id}": {"task": task, "events": []}}}
+        self._admin.post("seed", json=seed).raise_for_status()
 
     def commit(self, repository: str, files: dict[str, str]) -> str:
         """A commit on main, as somebody else makes it."""
