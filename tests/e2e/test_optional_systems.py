@@ -18,7 +18,7 @@ SYSTEMS = {
 
 @pytest.mark.parametrize(
     ("system", "outage"),
-    [("servicenow", "nonsense"), pytest.param("grafana", "down", marks=pytest.mark.long)],
+    [("servicenow", "nonsense"), pytest.param("grafana", "down", marks=pytest.mark.long), ("backstage", "down")],
 )
 def test_without_an_optional_system_the_application_runs_degraded_and_a_retry_heals_it(
     desk: Desk, system: str, outage: str
