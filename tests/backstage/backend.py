@@ -3,7 +3,6 @@
 `make test-backstage` starts it; the ordinary suite does not, because it takes a minute and 400 MB to install.
 """
 
-import fcntl
 import os
 import shutil
 import subprocess
@@ -18,10 +17,10 @@ import httpx
 from local.processes import LocalRunError, Process, free_port
 from local.sign_in import github_headers
 from local.stack import CHECKOUT, Stack
+from tests.backstage.npm import find_npm, install
 
 HERE = Path(__file__).parent
 SNIPPET = CHECKOUT / "infra" / "backstage" / "app-config.appstore.yaml"
-INSTALLATION = CHECKOUT / ".local" / "cache" / "backstage"
 ASKED_FOR = "APPSTORE_TEST_BACKSTAGE"
 WHY_SKIPPED = "a real Backstage takes a minute and 400 MB to install: make test-backstage runs this against one"
 AUDIENCES = {"catalog": "api://backstage-catalog", "scaffolder": "api://backstage-scaffolder"}
@@ -29,7 +28,7 @@ AUDIENCES = {"catalog": "api://backstage-catalog", "scaffolder": "api://backstag
 
 def missing() -> str:
     """What this machine lacks, in one sentence; empty when nothing is missing."""
-    if shutil.which("npm") is None:
+    if not find_npm()[0]:
         return "A real Backstage comes from npm, which was not found: install Node.js 20 or newer with npm."
     if not _postgres("initdb"):
         return "A real Backstage needs PostgreSQL, whose initdb was not found: apt-get install postgresql."
@@ -40,21 +39,6 @@ def _postgres(program: str) -> str:
     """A program of PostgreSQL: from PATH, else from where Debian keeps it."""
     places = [str(path.parent) for path in sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), reverse=True)]
     return shutil.which(program) or shutil.which(program, path=os.pathsep.join(places)) or ""
-
-
-def install() -> Path:
-    """Install the locked packages unless that is done; return the folder."""
-    INSTALLATION.mkdir(parents=True, exist_ok=True)
-    with (INSTALLATION / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        wanted = (HERE / "package-lock.json").read_text()
-        stamp = INSTALLATION / "installed.json"
-        if not stamp.exists() or stamp.read_text() != wanted:
-            for name in ("package.json", "package-lock.json"):
-                shutil.copy(HERE / name, INSTALLATION)
-            _run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=INSTALLATION)
-            stamp.write_text(wanted)
-    return INSTALLATION
 
 
 def _run(command: list[str], **options: object) -> None:
@@ -94,7 +78,7 @@ class Postgres:
 @contextmanager
 def real_backstage(stack: Stack, directory: Path) -> Iterator[str]:
     """Start Backstage for the time of a test session; gives its address."""
-    installed = install()
+    installed = install(HERE, "backstage")
     postgres = Postgres()
     try:
         postgres.start()
@@ -143,7 +127,7 @@ def main() -> int:
     """Install; 1 with a sentence when something is missing."""
     try:
         if not missing():
-            install()
+            install(HERE, "backstage")
     except LocalRunError as error:
         sys.stderr.write(f"{error}\n")
         return 1
