@@ -21,7 +21,12 @@ OF_EVERY_SYSTEM = {"PATH"}
 
 
 def _documents() -> list[Path]:
-    others = (ROOT / "local" / "README.md", ROOT / "local" / "vendors" / "README.md", ROOT / "infra" / "README.md")
+    others = (
+        ROOT / "local" / "README.md",
+        ROOT / "local" / "vendors" / "README.md",
+        ROOT / "infra" / "README.md",
+        ROOT / "infra" / "backstage" / "README.md",
+    )
     return [*(ROOT / name for name in WRITTEN), *sorted((ROOT / "docs").rglob("*.md")), *others]
 
 
