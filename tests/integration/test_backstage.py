@@ -1,24 +1,33 @@
 """Client, activities and stand-in against a real Backstage: every test here runs against both (make test-backstage)."""
 
 import asyncio
+import json
 import os
+import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Self
 from uuid import uuid4
 
 import httpx
 import pytest
 
 from activities.backstage import TEMPLATE
+from local.stack import CHECKOUT
 from shared.clients import backstage as client
 from shared.errors import ConflictError, PermanentIntegrationError
 from shared.guard import Action, Facts, permit
+from shared.models.application_request import ApplicationRequest
 from shared.models.catalogue import CatalogueInput, ReadRegistration, ReadTemplate, Registration, TemplateTask
-from shared.models.records import RequestRecord
+from shared.models.records import RequestRecord, RequestState
 from shared.models.runs import ActivityInput
 from shared.outcome import Outcome
-from tests.integration.world import World, run_of
+from tests.backstage.backend import Backend
+from tests.e2e.driver import body
+from tests.integration.world import REQUESTER, World, run_of
+from triggers._intake import judge
+from triggers.http_requests import Accepted
 
 type Document = dict[str, Any]
 
@@ -482,6 +491,78 @@ async def test_undo_stops_a_task_and_tells_that_it_is_kept(backstage: World, mon
     outcome = await ended(backstage, record, task_id)
     assert outcome.problem is not None
     assert "has been cancelled" in outcome.problem.detail
+
+
+async def test_the_form_in_backstage_orders_at_the_app_store(
+    asked_for_backstage: Backend, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At a real Backstage only: the order arrives as `POST /api/requests` takes it, and its answer is understood."""
+    monkeypatch.setenv("BACKSTAGE_BASE_URL", asked_for_backstage.address)
+    form = (CHECKOUT / "infra" / "backstage" / "template.yaml").read_text(encoding="utf-8")
+    await client.register_location(repository(world, {"template.yaml": form}))
+    await until(lambda: entity(world, "template:default/order-http-api"))
+    given = body(f"form-{uuid4().hex[:8]}")
+    values = {name: given[name] for name in given if name not in ("archetype", "currency", "parameters")}
+    order = {"templateRef": "template:default/order-http-api", "values": values | given["parameters"]}
+    tasks_url = f"{asked_for_backstage.address}/api/scaffolder/v2/tasks"
+    with Intake(asked_for_backstage.intake_port) as intake, httpx.Client(trust_env=False) as http:
+        http.headers["Authorization"] = f"Bearer {asked_for_backstage.token()}"
+        task_id = _ordered(http, tasks_url, order)
+        events = await until(lambda: _completed(http.get(f"{tasks_url}/{task_id}/events").json()))
+    assert "error" not in events[-1]["body"], events
+    path, headers, ordered = intake.orders[0]
+    assert (len(intake.orders), path) == (1, "/api/requests")
+    assert (headers["idempotency-key"], headers["ocp-apim-subscription-key"]) == (task_id, "subscription")
+    assert "authorization" not in headers
+    wanted = ApplicationRequest.model_validate(ordered)
+    assert wanted == ApplicationRequest.model_validate(given)
+    assert not (await judge(wanted, REQUESTER)).verdicts.denied
+    output = events[-1]["body"]["output"]
+    assert output["links"] == [{"title": "The request", "url": intake.link}]
+    assert intake.request_id in output["text"][0]["content"]
+
+
+def _ordered(http: httpx.Client, url: str, order: Document) -> str:
+    started = http.post(url, json=order)
+    assert started.status_code == 201, started.text
+    return str(started.json()["id"])
+
+
+def _completed(events: list[Document]) -> list[Document]:
+    return events if events and events[-1]["type"] == "completion" else []
+
+
+class Intake(ThreadingHTTPServer):
+    """The App Store's intake as the form meets it: 202 with an id and a place to look at."""
+
+    request_id, link = "req-0123456789ab", "https://appstore.example.com/api/requests/req-0123456789ab"
+
+    def __init__(self, port: int) -> None:
+        super().__init__(("127.0.0.1", port), _Taking)
+        self.orders: list[tuple[str, dict[str, str], Document]] = []
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.shutdown()
+        self.server_close()
+
+
+class _Taking(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        assert isinstance(self.server, Intake)
+        content = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.orders.append((self.path, {name.lower(): text for name, text in self.headers.items()}, content))
+        answer = Accepted(id=Intake.request_id, state=RequestState.RECEIVED, links={"self": Intake.link})
+        self.send_response(202)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.wfile.write(json.dumps(answer.document()).encode())
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
 
 
 async def test_a_task_whose_worker_is_gone_counts_as_lost(world: World) -> None:
