@@ -1,6 +1,5 @@
 """catalog-info.yaml of every combination of the parameters, by Backstage's own model from npm."""
 
-import itertools
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -45,11 +44,8 @@ def test_references_of_the_component_lead_to_entities_of_the_file(any_repository
     assert spec.get("dependsOn") == resources
 
 
-ENVIRONMENTS = [list(some) for count in (1, 2, 3) for some in itertools.combinations(("dev", "qa", "prod"), count)]
-
-
-@pytest.mark.parametrize("environments", ENVIRONMENTS, ids="-".join)
-def test_every_set_of_environments_is_valid(tmp_path: Path, environments: list[str]) -> None:
+@pytest.mark.parametrize("environments", [["dev"], ["dev", "qa"], ["prod"]], ids="-".join)
+def test_other_environments_are_valid(tmp_path: Path, environments: list[str]) -> None:
     hostnames = {name: f"payments-api.{name}.apps.contoso.com" for name in environments}
     found = entities(render(tmp_path, environments=environments, hostnames=hostnames))
     assert flaws(found) == [""] * len(found)
@@ -58,7 +54,7 @@ def test_every_set_of_environments_is_valid(tmp_path: Path, environments: list[s
     assert [link["title"] for link in component["metadata"]["links"]] == environments
 
 
-@pytest.mark.parametrize("name", ["abc", "a1-b2-c3", "a" + 38 * "b" + "c"])
+@pytest.mark.parametrize("name", ["abc", "a" + 38 * "b" + "c"])
 def test_the_shortest_and_the_longest_name_are_valid(tmp_path: Path, name: str) -> None:
     found = entities(render(tmp_path, application=name, repository=f"contoso/{name}"))
     assert flaws(found) == [""] * len(found)
