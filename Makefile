@@ -8,7 +8,7 @@ WORKERS ?= 3
 export PYTHONDONTWRITEBYTECODE :=
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.local/cache/bytecode
 
-.PHONY: help run once test lint unit proofs crash-matrix bench-cold-start docs drift audit-verify undo test-package size lock clean setup setup-dev
+.PHONY: help run once test lint unit proofs crash-matrix bench-cold-start docs drift audit-verify undo test-backstage test-package size lock clean setup setup-dev
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -57,6 +57,10 @@ bench-cold-start: setup-dev ## import of the app against the smallest app with t
 
 docs: setup-dev ## write the generated parts of docs/ anew
 	@exec $(PYTHON) -m docs.generate
+
+test-backstage: setup-dev ## the Backstage client and its stand-in against a real Backstage from npm, on PostgreSQL
+	@$(PYTHON) -m tests.backstage.backend
+	@exec env APPSTORE_TEST_BACKSTAGE=1 $(PYTHON) -m pytest tests/integration/test_backstage.py -p no:xdist $(PYTEST_ARGS)
 
 test-package: setup-dev ## build the deployment package, unpack it elsewhere, install only requirements.txt, run it
 	@exec $(PYTHON) -m local.package

@@ -17,6 +17,8 @@ from shared.outcome import Outcome, OutcomeStatus
 
 # What was begun outside the environments and what removes it, the latest first.
 _REMOVALS = (
+    ("start_template", "remove_template_task"),
+    ("ensure_registration", "remove_registration"),
     ("ensure_repository", "remove_repository"),
     ("ensure_folder", "remove_folder"),
     ("open_change", "remove_records"),

@@ -45,6 +45,8 @@ RECORDS = {
     "grafana": ("folder", "dashboards"),
     "teams": ("welcome message",),
     "slack": ("welcome message",),
+    "backstage": ("location",),
+    "backstage-template": ("scaffolder task",),
 }
 
 

@@ -29,6 +29,7 @@ STAND_INS = (
     "grafana",
     "teams",
     "slack",
+    "backstage",
 )
 
 

@@ -228,7 +228,7 @@ def _detail(response: httpx.Response) -> str:
     if isinstance(body, dict):
         inner = body.get("error")
         error = inner if isinstance(inner, dict) else body
-        code, message = error.get("code") or error.get("status"), error.get("message")
+        code, message = error.get("code") or error.get("status") or error.get("name"), error.get("message")
         reasons = [str(item.get("message")) for item in body.get("errors", []) if isinstance(item, dict)]
         text = ": ".join(str(part) for part in (code, message, *reasons) if part and part != "None")
     else:

@@ -23,6 +23,7 @@ OUTSIDE = {
     "git over https": r"github\.com",
     "the pipeline's identity tokens": r".*\.actions\.githubusercontent\.com",
     "the application itself": r".+\.apps\.contoso\.com",
+    "Backstage, compared with a real one by make test-backstage": r"backstage\.contoso\.com",
     "container registry (OCI distribution)": r".+\.azurecr\.io",
 }
 # Complaints about calls that the vendors document and the contracts' excerpts lack; each must still be needed.

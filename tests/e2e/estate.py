@@ -87,6 +87,23 @@ class Estate:
         about = [text for text in map(json.dumps, messages) if request_id in text]
         return Counter(next(kind for kind, words in TITLES.items() if words in text) for text in about)
 
+    def _backstage(self, plugin: str, path: str) -> Any:
+        headers = {"Authorization": f"Bearer {identity_token(self.stack, f'api://backstage-{plugin}')}"}
+        answer = self.stack.vendors.get(
+            f"{self.stack.settings['BACKSTAGE_BASE_URL']}/api/{plugin}/{path}", headers=headers
+        )
+        return answer.raise_for_status().json()
+
+    def locations(self, application: str) -> int:
+        """How many locations of the catalogue lead to the application's repository."""
+        target = f"https://github.com/contoso/{application}/blob/main/catalog-info.yaml"
+        return sum(row["data"]["target"] == target for row in self._backstage("catalog", "locations"))
+
+    def tasks(self, request_id: str) -> list[str]:
+        """States of the scaffolder's tasks that were started for a request."""
+        listed = self._backstage("scaffolder", "v2/tasks?order=desc:created_at&limit=1000")["tasks"]
+        return [task["status"] for task in listed if task["spec"]["parameters"]["requestId"] == request_id]
+
     def items(self, application: str) -> list[dict[str, str]]:
         """Configuration items of an application's name."""
         return self.rows("cmdb_ci_service_auto", f"name={application}")
@@ -138,5 +155,7 @@ class Estate:
         assert self.folder(request_id) == application
         told = self.told(request_id)
         assert told["welcome"] <= 1, told
+        assert self.locations(application) == 1
+        assert self.tasks(request_id) == ["completed"]
         groups = [item for item in self.tagged(request_id) if item.lower().count("/") == 4]
         assert groups == [f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-{application}-dev"]

@@ -20,7 +20,18 @@ from local.stack import Stack
 from tests.e2e.driver import Desk, body, until
 from tests.e2e.estate import Estate
 
-SYSTEMS = ("github", "arm", "key_vault", "storage", "entra", "kubernetes", "servicenow", "grafana", "teams")
+SYSTEMS = (
+    "github",
+    "arm",
+    "key_vault",
+    "storage",
+    "entra",
+    "kubernetes",
+    "servicenow",
+    "grafana",
+    "backstage",
+    "teams",
+)
 AGENT = "appstore-orchestrator"
 SAMPLE = 8
 LANES = 6
@@ -56,6 +67,7 @@ def _kind(entry: dict[str, Any], name: str, request_id: str) -> str:
     path = "".join(part if index % 2 else re.escape(part) for index, part in enumerate(path.split("\0")))
     path = re.sub(r"[0-9a-f]{64}|[0-9a-f]{40}", "[0-9a-f]+", path)
     path = re.sub(r"(runs|pulls)/\d+", r"\1/\\d+", path)
+    path = re.sub(r"tasks/[0-9a-f\\-]{36,}", "tasks/[0-9a-f-]+", path)
     return path + r"(\?.*)?"
 
 

@@ -80,6 +80,9 @@ def _require_records_closed(estate: Estate, request: Document) -> None:
     assert kept == {("change request", change["number"]), ("configuration item", "whole-api")}
     assert [item["operational_status"] for item in estate.items("whole-api")] == ["6"]
     assert estate.folder(request["id"]) is None
+    assert estate.locations("whole-api") == 0
+    tasks = [item["type"] for item in request["residue"] if item["system"] == "backstage-template"]
+    assert tasks == ["scaffolder task"]
 
 
 def test_what_somebody_else_made_after_the_approval_is_a_conflict_and_stays(desk: Desk) -> None:

@@ -13,14 +13,20 @@ OUTAGES: dict[str, Document] = {
 SYSTEMS = {
     "servicenow": ("records", "open_change"),
     "grafana": ("dashboards", "ensure_folder"),
+    "backstage": ("catalogue", "ensure_registration"),
     "teams": ("messages", "send_welcome"),
 }
-OBJECTS = {"servicenow": 3, "grafana": 3, "teams": 1}  # the welcome is missing as well
+OBJECTS = {"servicenow": 3, "grafana": 3, "backstage": 3, "teams": 1}  # the welcome is missing as well
 
 
 @pytest.mark.parametrize(
     ("system", "outage"),
-    [("servicenow", "nonsense"), pytest.param("grafana", "down", marks=pytest.mark.long), ("teams", "gone")],
+    [
+        ("servicenow", "nonsense"),
+        pytest.param("grafana", "down", marks=pytest.mark.long),
+        pytest.param("backstage", "down", marks=pytest.mark.long),
+        ("teams", "gone"),
+    ],
 )
 def test_without_an_optional_system_the_application_runs_degraded_and_a_retry_heals_it(
     desk: Desk, system: str, outage: str

@@ -1,5 +1,6 @@
 """Activities, clients and register in this process, against the stand-ins and Azurite: no Functions host."""
 
+import os
 from collections.abc import AsyncIterator, Iterator
 
 import aiohttp.connector
@@ -9,6 +10,7 @@ from local.stack import Stack
 from shared.clients import _http
 from shared.credential import credential
 from shared.register import _table
+from tests.backstage import backend
 from tests.integration.world import World, closing
 
 
@@ -31,6 +33,31 @@ def estate(vendors_only: Stack) -> Iterator[World]:
     aiohttp.connector._SSL_CONTEXT_VERIFIED.load_verify_locations(str(vendors_only.ca_bundle))
     with closing(World(vendors_only)) as world:
         yield world
+
+
+@pytest.fixture(scope="session")
+def real_backstage(vendors_only: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[backend.Backend]:
+    """A real Backstage that reads the stand-ins' GitHub; only for make test-backstage."""
+    with backend.real_backstage(vendors_only, tmp_path_factory.mktemp("backstage")) as running:
+        yield running
+
+
+@pytest.fixture
+def asked_for_backstage(request: pytest.FixtureRequest) -> backend.Backend:
+    """A real Backstage, if this run shall have one."""
+    if backend.ASKED_FOR not in os.environ:
+        pytest.skip(backend.WHY_SKIPPED)
+    running: backend.Backend = request.getfixturevalue("real_backstage")
+    return running
+
+
+@pytest.fixture(params=["stand-in", "real"])
+def backstage(request: pytest.FixtureRequest, world: World, monkeypatch: pytest.MonkeyPatch) -> World:
+    """The world with a Backstage: the stand-in's answers are held against those of a real one."""
+    if request.param == "real":
+        running = request.getfixturevalue("asked_for_backstage")
+        monkeypatch.setenv("BACKSTAGE_BASE_URL", running.address)
+    return world
 
 
 @pytest.fixture

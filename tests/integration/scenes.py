@@ -2,8 +2,10 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from uuid import uuid4
 
 from shared import plan as plans
+from shared.models.catalogue import CatalogueInput
 from shared.models.messages import MessageKind, MessageState, SendAgain, SendNotice
 from shared.models.problem import Problem
 from shared.models.records import RequestRecord
@@ -471,6 +473,58 @@ async def _due(world: World, activity: str) -> Scene:
 
 
 _WEBHOOK = r"/triggers/manual/paths/invoke"
+
+
+def _locations(world: World, record: RequestRecord) -> list[str]:
+    target = f"https://github.com/contoso/{record.application}/blob/main/catalog-info.yaml"
+    return [row["data"]["id"] for row in world.backstage("/locations") if row["data"]["target"] == target]
+
+
+async def _published(world: World, *steps: str) -> tuple[RequestRecord, CatalogueInput]:
+    """A repository with its content, and steps of the catalogue branch that were done."""
+    record = await _repository(world)
+    await world.value("set_content", ActivityInput(run=run_of(record)))
+    payload = CatalogueInput(run=run_of(record, "catalogue"), operation=f"{record.id}-1")
+    for step in steps:
+        await world.value(step, payload)
+    return record, payload
+
+
+async def _ensure_registration(world: World, activity: str) -> Scene:
+    record, payload = await _published(world)
+    return Scene(activity, payload, lambda: len(_locations(world, record)))
+
+
+async def _remove_registration(world: World, activity: str) -> Scene:
+    record, _ = await _published(world, "ensure_registration")
+    payload = ActivityInput(run=run_of(record, "undo", undo=True))
+    return Scene(activity, payload, lambda: len(_locations(world, record)), before=1, after=0)
+
+
+def _tasks(world: World, record: RequestRecord) -> int:
+    tasks = world.backstage("/v2/tasks?order=desc:created_at&limit=100", plugin="scaffolder")["tasks"]
+    ours = [task for task in tasks if task["spec"]["parameters"].get("requestId") == record.id]
+    return len(ours)
+
+
+async def _start_template(world: World, activity: str) -> Scene:
+    record, payload = await _published(world)
+    return Scene(activity, payload, lambda: _tasks(world, record))
+
+
+async def _remove_task(world: World, activity: str) -> Scene:
+    """A task that a worker has left; counted by the word that it shall stop."""
+    record, _ = await _published(world)
+    left = str(uuid4())
+    world.lose_task(left, record.id)
+
+    def count() -> int:
+        events = world.backstage(f"/v2/tasks/{left}/events", plugin="scaffolder")
+        return int("cancelled" in {event["type"] for event in events})
+
+    return Scene(activity, ActivityInput(run=run_of(record, "undo", undo=True)), count)
+
+
 _DISPATCH = r"/infrastructure/actions/workflows/iac\.yml/dispatches$"
 EFFECTS = (
     Effect("ensure_repository", "POST", r"/orgs/contoso/repos$", _ensure_repository, once=True),
@@ -510,5 +564,9 @@ EFFECTS = (
     Effect("send_notice", "POST", r"/chat\.postMessage$", _told_in_slack, once=True, label=":slack"),
     Effect("send_due", "POST", _WEBHOOK, _due, once=True),
     Effect("remove_folder", "DELETE", r"/api/folders/", _remove_folder),
+    Effect("ensure_registration", "POST", r"/locations\?onConflict=refresh$", _ensure_registration),
+    Effect("remove_registration", "DELETE", r"/api/catalog/locations/", _remove_registration, once=True),
+    Effect("start_template", "POST", r"/v2/tasks$", _start_template, once=True),
+    Effect("remove_template_task", "POST", r"/cancel$", _remove_task),
     Effect("remove_repository", "DELETE", r"/repos/contoso/[^/]+$", _remove_repository),
 )

@@ -11,6 +11,7 @@ import pytest
 
 from shared.clients import (
     application,
+    backstage,
     blobs,
     entra,
     github,
@@ -42,6 +43,7 @@ CLUSTER = (
 )
 GROUP = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-appstore/providers"
 IDENTITY = f"{GROUP}/Microsoft.ManagedIdentity/userAssignedIdentities/id-iac-plan"
+TARGET = "https://github.com/contoso/infrastructure/blob/main/catalog-info.yaml"
 FOREVER = {"times": None}
 LONG = {"Retry-After": "30"}  # longer than a client waits by itself: the error comes at once
 VAULT = "https://kv-appstore.vault.azure.net"
@@ -262,6 +264,27 @@ CALLS = {
     "post_message": Asked("slack", "POST", "/chat.postMessage$", lambda: slack.post_message("key", "text", [])),
     "find_message": Asked("slack", "GET", "/conversations.history", lambda: slack.find_message("key", SINCE)),
     "read_permalink": Asked("slack", "GET", "/chat.getPermalink", lambda: slack.read_permalink(POSTED)),
+    "check_location": Asked("backstage", "POST", r"\?dryRun=true$", lambda: backstage.check_location(TARGET)),
+    "register_location": Asked(
+        "backstage", "POST", r"\?onConflict=refresh$", lambda: backstage.register_location(TARGET)
+    ),
+    "find_locations": Asked("backstage", "GET", "/locations$", lambda: backstage.find_locations(TARGET)),
+    "delete_location": Asked(
+        "backstage", "DELETE", "/locations/c$", lambda: backstage.delete_location("c", ALLOWED), (404,)
+    ),
+    "find_entities": Asked(
+        "backstage", "POST", "/entities/by-refs$", lambda: backstage.find_entities(["system:default/c"])
+    ),
+    "find_entities_of": Asked("backstage", "GET", "/entities/by-query", lambda: backstage.find_entities_of(TARGET)),
+    "start_task": Asked("backstage", "POST", "/v2/tasks$", lambda: backstage.start_task("template:default/c", {})),
+    "find_tasks": Asked(
+        "backstage", "GET", r"/v2/tasks\?", lambda: backstage.find_tasks(("requestId", "c"), datetime.now(UTC))
+    ),
+    "read_task": Asked("backstage", "GET", "/v2/tasks/c$", lambda: backstage.read_task("c")),
+    "read_task_failure": Asked("backstage", "GET", "/v2/tasks/c/events$", lambda: backstage.read_failure("c")),
+    "cancel_task": Asked(
+        "backstage", "POST", "/v2/tasks/c/cancel$", lambda: backstage.cancel_task("c", ALLOWED), (404,)
+    ),
     "read_secret": Asked("key_vault", "GET", "/secrets/", lambda: key_vault.read_secret(VAULT, "github-app-key")),
     "verify_token": Asked("entra", "GET", "/discovery/v2.0/keys", _token),
     "read_health": Asked(

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
@@ -14,6 +15,7 @@ import httpx
 
 import activities.application
 import activities.azure
+import activities.backstage
 import activities.chat
 import activities.github
 import activities.grafana
@@ -78,12 +80,15 @@ class World:
 
     stack: Stack
     _admin: httpx.Client = field(init=False)
+    _direct: httpx.Client = field(init=False)
 
     def __post_init__(self) -> None:
         self._admin = httpx.Client(base_url=f"{self.stack.proxy_url}/_vendors/", timeout=30, trust_env=False)
+        self._direct = httpx.Client(timeout=30, trust_env=False)
 
     def close(self) -> None:
         self._admin.close()
+        self._direct.close()
 
     # -- faults and journal ------------------------------------------------------------------------------------------
 
@@ -199,6 +204,21 @@ class World:
             for text in map(json.dumps, answer["messages" if chat == "teams" else "app-store"])
             if record.id in text
         ]
+
+    def backstage(self, path: str, method: str = "GET", content: Any = None, *, plugin: str = "catalog") -> Any:
+        """A document of Backstage's catalog or scaffolder; None when there is none."""
+        token = identity_token(self.stack, f"api://backstage-{plugin}")
+        url = f"{os.environ['BACKSTAGE_BASE_URL']}/api/{plugin}{path}"
+        client = self.stack.vendors if url.startswith("https:") else self._direct
+        return _document(client.request(method, url, json=content, headers={"Authorization": f"Bearer {token}"}))
+
+    def lose_task(self, task_id: str, request_id: str) -> None:
+        """A scaffolder task whose worker was killed an hour ago: at the stand-in only, a real one needs the kill."""
+        then = (datetime.now(UTC) - timedelta(hours=1)).isoformat().replace("+00:00", "Z")
+        spec = {"steps": [], "output": {}, "parameters": {"requestId": request_id}}
+        task = {"id": task_id, "spec": spec, "status": "processing", "createdAt": then, "lastHeartbeatAt": then}
+        seed = {"backstage": {f"task/{task_id}": {"task": task, "events": []}}}
+        self._admin.post("seed", json=seed).raise_for_status()
 
     def commit(self, repository: str, files: dict[str, str]) -> str:
         """A commit on main, as somebody else makes it."""

@@ -21,7 +21,7 @@ OF_EVERY_SYSTEM = {"PATH"}
 
 
 def _documents() -> list[Path]:
-    others = (ROOT / "local" / "README.md", ROOT / "local" / "vendors" / "README.md", ROOT / "infra" / "README.md")
+    others = [*sorted((ROOT / "local").glob("**/README.md")), *sorted((ROOT / "infra").glob("**/README.md"))]
     return [*(ROOT / name for name in WRITTEN), *sorted((ROOT / "docs").rglob("*.md")), *others]
 
 

