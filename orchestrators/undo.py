@@ -16,6 +16,7 @@ from shared.outcome import Outcome, OutcomeStatus
 
 # What was begun outside the environments and what removes it, the latest first.
 _REMOVALS = (
+    ("ensure_board", "remove_board"),
     ("ensure_repository", "remove_repository"),
     ("ensure_folder", "remove_folder"),
     ("open_change", "remove_records"),

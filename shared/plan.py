@@ -40,7 +40,12 @@ def estimate(body: ApplicationRequest) -> Estimate:
 
 
 # Records that an optional system keeps of every application, whatever its archetype.
-RECORDS = {"servicenow": ("change request", "configuration item"), "grafana": ("folder", "dashboards")}
+RECORDS = {
+    "servicenow": ("change request", "configuration item"),
+    "grafana": ("folder", "dashboards"),
+    "github_projects": ("project", "draft issues"),
+    "azure_boards": ("team", "work items"),
+}
 
 
 def expected_changes(

@@ -9,7 +9,7 @@ import azure.durable_functions as df
 from shared import approvals, archetypes, policies, teams
 from shared import plan as plans
 from shared.canonical import digest
-from shared.clients import grafana, servicenow
+from shared.clients import azure_boards, github_projects, grafana, servicenow
 from shared.clients._github import owner
 from shared.clock import utc_now
 from shared.errors import PolicyViolationError, RequestRejectedError, StateConflictError
@@ -26,7 +26,12 @@ from shared.register import claims, requests
 from shared.register.audit import Entry
 from shared.settings import AppStoreSettings, load
 
-_OPTIONAL = {"servicenow": servicenow.configured, "grafana": grafana.configured}
+_OPTIONAL = {
+    "servicenow": servicenow.configured,
+    "grafana": grafana.configured,
+    "github_projects": github_projects.configured,
+    "azure_boards": azure_boards.configured,
+}
 
 
 @dataclass(frozen=True)

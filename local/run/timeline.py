@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-BRANCHES = ("source", "environment", "deployment", "records", "dashboards")
+BRANCHES = ("source", "environment", "deployment", "records", "dashboards", "board")
 
 
 @dataclass(frozen=True)

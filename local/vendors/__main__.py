@@ -23,10 +23,12 @@ STAND_INS = (
     "azurerm",
     "actions",
     "github",
+    "github_projects",
     "kubernetes",
     "registry",
     "servicenow",
     "grafana",
+    "azure_boards",
 )
 
 
