@@ -14,7 +14,7 @@ LOST: dict[str, dict[str, Any]] = {
     "commit-then-500": {"mode": "status_after", "status": 500, "headers": NOT_AGAIN},
     "timeout-after-commit": {"mode": "drop_after"},
 }
-UNIQUE = {str(effect.activity): effect for effect in reversed(EFFECTS)}
+UNIQUE = {f"{effect.activity}{effect.system}": effect for effect in reversed(EFFECTS)}
 
 
 def test_no_effect_is_forgotten() -> None:
@@ -22,12 +22,13 @@ def test_no_effect_is_forgotten() -> None:
         name for name in ACTIVITIES if name.startswith(("ensure_", "start_", "open_", "merge_", "close_", "remove_"))
     }
     effects |= {"set_content", "set_team_access", "set_protection"}
-    assert effects - {"start_run"} == set(UNIQUE)
+    assert effects - {"start_run"} == {effect.activity for effect in EFFECTS}
 
 
 @pytest.mark.parametrize("name", UNIQUE)
 async def test_twice_is_once(world: World, name: str) -> None:
     effect = UNIQUE[name]
+    name = effect.activity
     scene = await effect.prepare(world, name)
     assert scene.count() == scene.before
     began = world.position()
@@ -36,7 +37,7 @@ async def test_twice_is_once(world: World, name: str) -> None:
     await world.forget(name, scene.payload)
     again = await world.value(name, scene.payload)
     assert scene.count() == scene.after
-    assert world.committed(began, effect.method, effect.path) == 1 or not effect.once
+    assert world.committed(began, effect.method, effect.path, effect.content) == 1 or not effect.once
     if name.startswith("remove_"):
         assert again["residue"] == first["residue"]
     else:
@@ -54,12 +55,12 @@ async def test_twice_is_once(world: World, name: str) -> None:
 async def test_a_lost_answer_makes_no_second_object(world: World, effect: Effect, lost: str) -> None:
     scene = await effect.prepare(world, effect.activity)
     began = world.position()
-    world.fault(method=effect.method, path=effect.path, **LOST[lost])
+    world.fault(method=effect.method, path=effect.path, content=effect.content, **LOST[lost])
     outcome = await world.insist(effect.activity, scene.payload)
     assert [entry for entry in world.calls(began) if entry["fault"]], "the fault met nothing"
     assert outcome.ok, outcome.problem
     assert scene.count() == scene.after
-    assert world.committed(began, effect.method, effect.path) == 1 or not effect.once
+    assert world.committed(began, effect.method, effect.path, effect.content) == 1 or not effect.once
 
 
 async def test_a_503_may_have_started_the_pipeline_too(world: World) -> None:
