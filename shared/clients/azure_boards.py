@@ -297,8 +297,10 @@ async def delete(board: Board, permit: Permit) -> None:
     Documentation: https://learn.microsoft.com/rest/api/azure/devops/wit/classification-nodes/delete
     """
     operation = f"delete {permit.action.kind}"
-    area = await ask(Call("read area", "GET", _nodes("Areas", _area(board)), expect=(_OK, _ABSENT)))
+    call = Call("read area", "GET", _nodes("Areas", _area(board)), expect=(_OK, _ABSENT))
+    area = await ask(call)
     if area.status != _ABSENT:
+        vendor().shaped(call, area, _Node)
         for item in await list_items(board):
             if item.request_id == permit.action.owner:
                 await remove_item(board, item, permit)
