@@ -45,14 +45,11 @@ async def ensure_board(data: ActivityInput) -> Nothing:
     two that were created at once the younger one is deleted; a board of the same title without our id is a conflict.
     """
     record, system, client, spec = await _chosen(data)
-    found = await client.find(spec)
-    if not _ours(found, spec):
-        if found:
-            call = VendorCall(system, "create board", 200)
-            raise ConflictError(call, f"{found[0].url} is called {spec.title} and was not made by this request")
+    ours = _ours(await client.find(spec), system, spec)
+    if not ours:
         await client.create(spec)
-        found = await client.find(spec)
-    board, *younger = _required(_ours(found, spec), system, spec)
+        ours = _required(_ours(await client.find(spec), system, spec), system, spec)
+    board, *younger = ours
     for duplicate in younger:
         await client.delete(duplicate, _permit("board", duplicate.url, record.id, duplicate.request_id))
     board = await client.configure(board, spec)
@@ -60,8 +57,17 @@ async def ensure_board(data: ActivityInput) -> Nothing:
     return Nothing(detail=board.title, link=board.url, made=_made(system, 0, record.application))
 
 
-def _ours(found: Iterable[Board], spec: BoardSpec) -> list[Board]:
+def _marked(found: Iterable[Board], spec: BoardSpec) -> list[Board]:
     return [board for board in found if board.request_id == spec.request_id]
+
+
+def _ours(found: list[Board], system: str, spec: BoardSpec) -> list[Board]:
+    """The boards that carry our request id. Raises ConflictError when there are only others."""
+    ours = _marked(found, spec)
+    if found and not ours:
+        call = VendorCall(system, "create board", 200)
+        raise ConflictError(call, f"{found[0].url} is called {spec.title} and was not made by this request")
+    return ours
 
 
 def _required(ours: list[Board], system: str, spec: BoardSpec) -> list[Board]:
@@ -78,7 +84,7 @@ async def ensure_work_items(data: ActivityInput) -> Nothing:
     are set before the first item, so that a board with items keeps what people made of it.
     """
     record, system, client, spec = await _chosen(data)
-    board = _required(_ours(await client.find(spec), spec), system, spec)[0]
+    board = _required(_marked(await client.find(spec), spec), system, spec)[0]
     template = archetypes.board(record.body.archetype)
     wanted = _items(record, spec, template)
     there = _mine(await client.list_items(board), spec)
@@ -145,6 +151,6 @@ async def remove_board(data: ActivityInput) -> Removed:
     Idempotency: absent is success; a board that does not carry our request id is left alone.
     """
     record, _, client, spec = await _chosen(data)
-    for board in _ours(await client.find(spec), spec):
+    for board in _marked(await client.find(spec), spec):
         await client.delete(board, _permit("board", board.url, record.id, board.request_id))
     return Removed(detail=record.application)

@@ -17,15 +17,28 @@ query($words: String!) { organization(login: "contoso") { projectsV2(first: 100,
   } }
 } } } }
 """
+OWNER = '{ organization(login: "contoso") { id } }'
+CREATE = "mutation($o: ID!, $t: String!) { createProjectV2(input: {ownerId: $o, title: $t}) { projectV2 { id } } }"
 
 type Document = dict[str, Any]
 
 
+def _github(stack: Stack, query: str, **variables: str) -> Document:
+    body = {"query": query, "variables": variables}
+    answer = stack.vendors.post(f"{GITHUB}/graphql", json=body, headers=github_headers(stack)).json()
+    assert "errors" not in answer, answer
+    data: Document = answer["data"]
+    return data
+
+
+def create_project(stack: Stack, title: str) -> None:
+    """A GitHub project that somebody else makes."""
+    _github(stack, CREATE, o=_github(stack, OWNER)["organization"]["id"], t=title)
+
+
 def projects(stack: Stack, words: str) -> list[Document]:
     """GitHub projects whose title has these words."""
-    body = {"query": PROJECTS, "variables": {"words": words}}
-    answer = stack.vendors.post(f"{GITHUB}/graphql", json=body, headers=github_headers(stack)).json()
-    found: list[Document] = answer["data"]["organization"]["projectsV2"]["nodes"]
+    found: list[Document] = _github(stack, PROJECTS, words=words)["organization"]["projectsV2"]["nodes"]
     return found
 
 
@@ -34,11 +47,13 @@ def devops(stack: Stack, path: str, method: str = "GET", content: Any = None) ->
     organization = stack.settings["AZURE_BOARDS_ORGANIZATION"]
     headers = {"Authorization": f"Bearer {identity_token(stack, AZURE_DEVOPS)}"}
     url = f"https://dev.azure.com/{organization}{path}{'&' if '?' in path else '?'}api-version=7.1"
+    if "/workitems/" in path:
+        headers["Content-Type"] = "application/json-patch+json"
     answer = stack.vendors.request(method, url, json=content, headers=headers)
     if answer.status_code == 404:
         return None
     answer.raise_for_status()
-    return answer.json()
+    return answer.json() if answer.content else {}
 
 
 def team(stack: Stack, name: str) -> Document | None:

@@ -1,5 +1,6 @@
 """What really exists at the vendors, asked over their own APIs."""
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
@@ -7,6 +8,7 @@ from typing import Any
 
 from local.sign_in import GITHUB, SERVICENOW, github_headers, identity_token, servicenow_headers
 from local.stack import Stack
+from tests.boards import projects
 
 SUBSCRIPTION = "20000000-0000-0000-0000-000000000001"
 ARM = "https://management.azure.com"
@@ -66,6 +68,14 @@ class Estate:
         answer = self.stack.vendors.get(f"{self.stack.settings['GRAFANA_ENDPOINT']}/api/folders/{uid}", headers=headers)
         return None if answer.status_code == 404 else str(answer.json()["title"])
 
+    def board(self, application: str) -> tuple[list[str], list[str]]:
+        """Marks of the projects of this title, and of the draft issues on them, each once."""
+        found = projects(self.stack, application)
+        items = [item["content"]["body"] for project in found for item in project["items"]["nodes"]]
+        texts = ([project["shortDescription"] for project in found], items)
+        boards, drafts = ([re.findall(r"appstore:(\S+)", text)[0] for text in kind] for kind in texts)
+        return boards, drafts
+
     def items(self, application: str) -> list[dict[str, str]]:
         """Configuration items of an application's name."""
         return self.rows("cmdb_ci_service_auto", f"name={application}")
@@ -115,5 +125,8 @@ class Estate:
         assert self.changes(request_id) == ["3"]
         assert [item["correlation_id"] for item in self.items(application)] == [request_id]
         assert self.folder(request_id) == application
+        boards, drafts = self.board(application)
+        assert boards == [request_id]
+        assert len(set(drafts)) == len(drafts) == 9, drafts
         groups = [item for item in self.tagged(request_id) if item.lower().count("/") == 4]
         assert groups == [f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-{application}-dev"]

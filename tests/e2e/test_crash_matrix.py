@@ -20,7 +20,7 @@ from local.stack import Stack
 from tests.e2e.driver import Desk, body, until
 from tests.e2e.estate import Estate
 
-SYSTEMS = ("github", "arm", "key_vault", "storage", "entra", "kubernetes", "servicenow", "grafana")
+SYSTEMS = ("github", "arm", "key_vault", "storage", "entra", "kubernetes", "servicenow", "grafana", "github_projects")
 AGENT = "appstore-orchestrator"
 SAMPLE = 8
 LANES = 6
