@@ -81,3 +81,22 @@ async def test_two_at_the_same_time_are_one_repository(world: World) -> None:
     outcomes = await asyncio.gather(*(world.run("ensure_repository", scene.payload) for _ in range(2)))
     assert [outcome.problem for outcome in outcomes] == [None, None]
     assert scene.count() == 1
+
+
+@pytest.mark.parametrize("name", ["ensure_board@github_projects", "ensure_board@azure_boards"])
+async def test_two_at_the_same_time_are_one_board(world: World, name: str) -> None:
+    effect = UNIQUE[name]
+    scene = await effect.prepare(world, effect.activity)
+    world.fault(method=effect.method, path=effect.path, content=effect.content, mode="delay", delay_ms=200, times=None)
+    outcomes = await asyncio.gather(*(world.run(effect.activity, scene.payload) for _ in range(2)))
+    assert [outcome.problem for outcome in outcomes] == [None, None]
+    assert scene.count() == 1
+
+
+async def test_items_that_were_added_at_the_same_time_are_there_once(world: World) -> None:
+    effect = UNIQUE["ensure_work_items@github_projects"]
+    scene = await effect.prepare(world, effect.activity)
+    world.fault(path=effect.path, content="AddItems", mode="delay", delay_ms=200, times=None)
+    outcomes = await asyncio.gather(*(world.run(effect.activity, scene.payload) for _ in range(2)))
+    assert None in [outcome.problem for outcome in outcomes]
+    assert scene.count() == 1
