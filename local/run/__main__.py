@@ -86,7 +86,8 @@ def _introduce(stack: Stack, terminal: Terminal) -> None:
             terminal.fact("port", f"{wished} is in use by another program; {name} listens on {port} instead")
     terminal.fact("REAL", "this app as deployed, Terraform, git, Rego, the generated service itself")
     stand_in = f"https://localhost:{stack.vendors_port}"
-    terminal.fact("STAND-IN", f"Azure, GitHub, ServiceNow, Grafana, Azure Boards  {stand_in}   journal: /_vendors/journal")
+    systems = "Azure, GitHub, ServiceNow, Grafana, Azure Boards"
+    terminal.fact("STAND-IN", f"{systems}  {stand_in}   journal: /_vendors/journal")
     terminal.fact(
         "host",
         f"http://localhost:{stack.host_port}   pid {stack.host_pid}   "
