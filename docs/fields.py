@@ -18,7 +18,6 @@ ARCHETYPE_FIELDS: dict[str, tuple[str, dict[str, str]]] = {
             "environments": "Environments it can have, in the order of promotion. Another one answers 422.",
             "parameters": "JSON Schema (draft 2020-12) of a request's `parameters`. Defaults are filled in.",
             "steps": "What a requester sees while the request is carried out. Shown in the catalogue.",
-            "work_items": "First items of the team's board. Shown in the catalogue; there is no board integration yet.",
             "links": "Links that a request shows when its application exists.",
         },
     ),
@@ -26,9 +25,22 @@ ARCHETYPE_FIELDS: dict[str, tuple[str, dict[str, str]]] = {
         "archetype.yaml, entries of steps",
         {"id": "Short id.", "title": "A word or two.", "description": "What has happened when it is done."},
     ),
+    "BoardTemplate": (
+        "board.yaml",
+        {
+            "columns": "Columns of the board, from left to right. The last one means done.",
+            "items": "Work items that the board starts with.",
+        },
+    ),
     "WorkItem": (
-        "archetype.yaml, entries of workItems",
-        {"title": "Title of the item.", "description": "What to do."},
+        "board.yaml, entries of items",
+        {
+            "id": "Short id, unique in the file. The item is known by it, whatever people make of its text.",
+            "title": "Title of the item.",
+            "body": "What to do, until when. `{application}`, `{repository}` (its page), `{hostname}`.",
+            "column": "The column it starts in.",
+            "when": "Parameters that must have exactly these values for the item to be made.",
+        },
     ),
     "Link": (
         "archetype.yaml, entries of links",

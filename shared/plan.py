@@ -47,6 +47,8 @@ RECORDS = {
     "slack": ("welcome message",),
     "backstage": ("location",),
     "backstage-template": ("scaffolder task",),
+    "github_projects": ("project", "draft issues"),
+    "azure_boards": ("team", "work items"),
 }
 
 

@@ -10,7 +10,7 @@ from shared import approvals, archetypes, authorisation, policies, quotas, teams
 from shared import plan as plans
 from shared.authorisation import ORDER, Subject
 from shared.canonical import digest
-from shared.clients import backstage, grafana, servicenow, slack
+from shared.clients import azure_boards, backstage, github_projects, grafana, servicenow, slack
 from shared.clients import teams as teams_chat
 from shared.clients._github import owner
 from shared.clock import utc_now
@@ -36,6 +36,8 @@ _OPTIONAL = {
     "slack": slack.configured,
     "backstage": backstage.configured,
     "backstage-template": backstage.runs_template,
+    "github_projects": github_projects.configured,
+    "azure_boards": azure_boards.configured,
 }
 
 

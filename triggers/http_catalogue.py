@@ -48,7 +48,8 @@ async def get_archetype(call: Call) -> Answer:
 
 
 def _view(item: archetypes.Archetype) -> dict[str, Any]:
-    return {**item.document(), "links": {"self": f"{base()}/archetypes/{item.id}"}}
+    board = archetypes.board(item.id).document()
+    return {**item.document(), "board": board, "links": {"self": f"{base()}/archetypes/{item.id}"}}
 
 
 @endpoint("GET", "applications", action=SEE, summary="Applications and reserved names.", answers={200: ApplicationList})

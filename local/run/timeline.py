@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-BRANCHES = ("source", "environment", "deployment", "records", "dashboards", "messages")
+BRANCHES = ("source", "environment", "deployment", "records", "board", "dashboards", "catalogue", "messages")
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ STAND_INS = (
     "azurerm",
     "actions",
     "github",
+    "github_projects",
     "kubernetes",
     "registry",
     "servicenow",
@@ -30,6 +31,7 @@ STAND_INS = (
     "teams",
     "slack",
     "backstage",
+    "azure_boards",
 )
 
 

@@ -19,10 +19,10 @@ from tempfile import mkdtemp
 import httpx
 import jwt
 
+from local import npm
 from local.processes import LocalRunError, Process, free_port
 from local.sign_in import github_headers
 from local.stack import CHECKOUT, Stack
-from tests.backstage.npm import find_npm, install
 
 HERE = Path(__file__).parent
 FOLDER = CHECKOUT / "infra" / "backstage"
@@ -33,7 +33,11 @@ WHY_SKIPPED = "a real Backstage takes a minute and 400 MB to install: make test-
 
 def missing() -> str:
     """What this machine lacks, in one sentence; empty when nothing is missing."""
-    if not find_npm()[0]:
+    try:
+        npm_found = npm.find_npm(npm.find_node())
+    except LocalRunError:
+        npm_found = None
+    if not npm_found:
         return "A real Backstage comes from npm, which was not found: install Node.js 20 or newer with npm."
     if not _postgres("initdb"):
         return "A real Backstage needs PostgreSQL, whose initdb was not found: apt-get install postgresql."
@@ -103,7 +107,7 @@ class Backend:
 @contextmanager
 def real_backstage(stack: Stack, directory: Path) -> Iterator[Backend]:
     """Start Backstage for the time of a test session."""
-    installed = install(HERE, "backstage")
+    installed = _install()
     postgres = Postgres()
     try:
         postgres.start()
@@ -119,6 +123,11 @@ def real_backstage(stack: Stack, directory: Path) -> Iterator[Backend]:
             backstage.stop()
     finally:
         postgres.stop()
+
+
+def _install() -> Path:
+    """Where the backend's packages are; installed once."""
+    return npm.install(npm.find_node(), HERE, npm.CACHE / "backstage").parent
 
 
 def _process(environment: Mapping[str, str], directory: Path, installed: Path) -> Process:
@@ -156,7 +165,7 @@ def main() -> int:
     """Install; 1 with a sentence when something is missing."""
     try:
         if not missing():
-            install(HERE, "backstage")
+            _install()
     except LocalRunError as error:
         sys.stderr.write(f"{error}\n")
         return 1

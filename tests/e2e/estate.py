@@ -1,6 +1,7 @@
 """What really exists at the vendors, asked over their own APIs."""
 
 import json
+import re
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,6 +9,7 @@ from typing import Any
 
 from local.sign_in import GITHUB, SERVICENOW, github_headers, identity_token, servicenow_headers
 from local.stack import Stack
+from tests.boards import projects
 
 SUBSCRIPTION = "20000000-0000-0000-0000-000000000001"
 ARM = "https://management.azure.com"
@@ -104,6 +106,14 @@ class Estate:
         listed = self._backstage("scaffolder", "v2/tasks?order=desc:created_at&limit=1000")["tasks"]
         return [task["status"] for task in listed if task["spec"]["parameters"]["requestId"] == request_id]
 
+    def board(self, application: str) -> tuple[list[str], list[str]]:
+        """Marks of the projects of this title, and of the draft issues on them, each once."""
+        found = projects(self.stack, application)
+        items = [item["content"]["body"] for project in found for item in project["items"]["nodes"]]
+        texts = ([project["shortDescription"] for project in found], items)
+        boards, drafts = ([re.findall(r"appstore:(\S+)", text)[0] for text in kind] for kind in texts)
+        return boards, drafts
+
     def items(self, application: str) -> list[dict[str, str]]:
         """Configuration items of an application's name."""
         return self.rows("cmdb_ci_service_auto", f"name={application}")
@@ -157,5 +167,8 @@ class Estate:
         assert told["welcome"] <= 1, told
         assert self.locations(application) == 1
         assert self.tasks(request_id) == ["completed"]
+        boards, drafts = self.board(application)
+        assert boards == [request_id]
+        assert len(set(drafts)) == len(drafts) == 9, drafts
         groups = [item for item in self.tagged(request_id) if item.lower().count("/") == 4]
         assert groups == [f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-{application}-dev"]

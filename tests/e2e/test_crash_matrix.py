@@ -29,6 +29,7 @@ SYSTEMS = (
     "kubernetes",
     "servicenow",
     "grafana",
+    "github_projects",
     "backstage",
     "teams",
 )

@@ -57,6 +57,7 @@ def _require_idempotent(desk: Desk, request_id: str) -> None:
     assert desk.order("whole-api", description=HOSTILE) == request_id
     assert desk.request(request_id)["state"] == "succeeded"
     assert desk.mutations(before) == []
+    assert [entry for entry in desk.stack.journal(before) if entry["mutating"] and "graphql" in entry["url"]] == []
 
 
 def _require_undo(desk: Desk, estate: Estate, request_id: str) -> None:
@@ -64,6 +65,7 @@ def _require_undo(desk: Desk, estate: Estate, request_id: str) -> None:
     request = desk.wait(request_id, "undone", seconds=120)
     assert estate.tagged(request_id) == []
     assert estate.repository("whole-api") is None
+    assert estate.board("whole-api") == ([], [])
     _require_records_closed(estate, request)
     assert desk.call("GET", "applications/whole-api", "admin").status_code == 404
     tree = estate.github("/repos/contoso/infrastructure/git/trees/main?recursive=1")["tree"]
@@ -124,3 +126,9 @@ def test_the_contract_check_finds_what_is_wrong() -> None:
     changes: list[Document] = [{"method": "PUT"}, {"url": f"{url}x"}, {"body": {}}, {"body": {"name": 1}}]
     for change in changes:
         assert contracts.complaints(check, good | change), change
+    documents = {"query": "{ viewer { login } }"}, {"query": "{ viewer { nickname } }"}
+    found = [
+        contracts.complaints(check, good | {"url": "https://api.github.com/graphql", "body": body})
+        for body in documents
+    ]
+    assert [len(each) for each in found] == [0, 1]

@@ -1,7 +1,12 @@
 """An optional system that is down or talks nonsense: the application is made, the request says what it lacks."""
 
+from collections.abc import Callable
+
 import pytest
 
+from local.stack import Stack
+from tests.boards import projects, stories, team
+from tests.e2e import contracts
 from tests.e2e.driver import Desk, Document, until
 from tests.e2e.estate import Estate
 
@@ -14,9 +19,10 @@ SYSTEMS = {
     "servicenow": ("records", "open_change"),
     "grafana": ("dashboards", "ensure_folder"),
     "backstage": ("catalogue", "ensure_registration"),
+    "github_projects": ("board", "ensure_board"),
     "teams": ("messages", "send_welcome"),
 }
-OBJECTS = {"servicenow": 3, "grafana": 3, "backstage": 3, "teams": 1}  # the welcome is missing as well
+OBJECTS = {"servicenow": 3, "grafana": 3, "backstage": 3, "github_projects": 3, "teams": 1}  # the welcome as well
 
 
 @pytest.mark.parametrize(
@@ -26,12 +32,14 @@ OBJECTS = {"servicenow": 3, "grafana": 3, "backstage": 3, "teams": 1}  # the wel
         pytest.param("grafana", "down", marks=pytest.mark.long),
         pytest.param("backstage", "down", marks=pytest.mark.long),
         ("teams", "gone"),
+        pytest.param("github_projects", "down", marks=pytest.mark.long),
+        pytest.param("github_projects", "nonsense", marks=pytest.mark.long),
     ],
 )
 def test_without_an_optional_system_the_application_runs_degraded_and_a_retry_heals_it(
     desk: Desk, system: str, outage: str
 ) -> None:
-    name, (branch, step) = f"{system}-{outage}", SYSTEMS[system]
+    name, (branch, step) = f"{system.replace('_', '-')}-{outage}", SYSTEMS[system]
     desk.fault(system=system, times=None, agent="appstore", **OUTAGES[outage])
     request_id, digest = desk.planned(name)
     desk.approve(request_id, digest)
@@ -62,3 +70,22 @@ def _require_told(desk: Desk, request_id: str, wanted: dict[str, str]) -> None:
         return told == wanted or None
 
     until(f"messages of {request_id}", look)
+
+
+@pytest.mark.long
+def test_azure_boards_keeps_the_board_instead(fresh_stack: Callable[..., Stack]) -> None:
+    desk = Desk(fresh_stack("azure-boards", host_environment={"BOARD_SYSTEM": "azure_boards"}))
+    request = desk.onboard("stories-api")
+    assert request["state"] == "succeeded", request["problem"]
+    assert (request["result"]["unplanned"], request["result"]["missing"]) == ([], [])
+    made = team(desk.stack, "stories-api")
+    assert made is not None
+    assert f"appstore:{request['id']}" in made["description"]
+    assert len(stories(desk.stack, f"stories-api-{request['id']}")) == 9
+    assert projects(desk.stack, "stories-api") == []
+    assert desk.decide(request["id"], "undo").status_code == 202
+    assert desk.wait(request["id"], "undone", seconds=120)["problem"] is None
+    assert team(desk.stack, "stories-api") is None
+    assert stories(desk.stack, f"stories-api-{request['id']}") == []
+    if check := contracts.load_check():
+        contracts.require_documented(check, desk.stack.journal(), contracts.BEYOND | contracts.AZURE_BOARDS)

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from uuid import uuid4
 
+from shared import archetypes
 from shared import plan as plans
 from shared.models.catalogue import CatalogueInput
 from shared.models.messages import MessageKind, MessageState, SendAgain, SendNotice
@@ -19,6 +20,7 @@ from shared.models.runs import (
 )
 from shared.names import change_branch, environment_names, variables_path
 from shared.register import intents
+from tests.boards import devops, projects, stories, team
 from tests.integration.world import INFRASTRUCTURE, SUBSCRIPTION, TAG, World, run_of
 
 AKS = "2026-08-01"
@@ -63,6 +65,8 @@ class Effect:
 
     Attributes:
         once: the vendor would make a second object of a repeated call, so the journal must hold exactly one.
+        content: regex over the call's body, where all calls have one path.
+        system: which of several systems it is done in.
     """
 
     activity: str
@@ -71,9 +75,11 @@ class Effect:
     prepare: Callable[[World, str], Awaitable[Scene]]
     once: bool = False
     label: str = ""
+    content: str = ""
+    system: str = ""
 
     def __str__(self) -> str:
-        return f"{self.activity}{self.label}"
+        return f"{self.activity}{self.system}{self.label}"
 
 
 async def _repository(world: World) -> RequestRecord:
@@ -525,6 +531,92 @@ async def _remove_task(world: World, activity: str) -> Scene:
     return Scene(activity, ActivityInput(run=run_of(record, "undo", undo=True)), count)
 
 
+def _count_project(world: World, record: RequestRecord) -> int:
+    found = projects(world.stack, record.application)
+    for project in found:
+        assert project["title"] == record.application
+        assert f"appstore:{record.id}" in project["shortDescription"]
+        assert project["repositories"]["nodes"] == [{"name": record.application}]
+    return len(found)
+
+
+def _count_drafts(world: World, record: RequestRecord) -> int:
+    (project,) = projects(world.stack, record.application)
+    lying = [
+        (item["content"]["body"].rpartition("/")[2].removesuffix(" -->"), (item["fieldValueByName"] or {}).get("name"))
+        for item in project["items"]["nodes"]
+    ]
+    return _complete([option["name"] for option in project["field"]["options"]], lying) if lying else 0
+
+
+def _complete(columns: list[str], lying: list[tuple[str, str | None]]) -> int:
+    """1 when every item of the archetype lies in its column, once."""
+    template = archetypes.board("api")
+    assert columns == template.columns
+    assert sorted(lying) == sorted((item.id, item.column) for item in template.items)
+    return 1
+
+
+def _count_team(world: World, record: RequestRecord) -> int:
+    found = team(world.stack, record.application)
+    if found is None:
+        assert stories(world.stack, f"{record.application}-{record.id}") == []
+        return 0
+    assert f"appstore:{record.id}" in found["description"]
+    assert f"https://github.com/contoso/{record.application}" in found["description"]
+    return 1
+
+
+def _count_stories(world: World, record: RequestRecord) -> int:
+    made = stories(world.stack, f"{record.application}-{record.id}")
+    lying = []
+    for item in made:
+        (link,) = item["relations"]
+        assert link["url"] == f"https://github.com/contoso/{record.application}"
+        lying.append((link["attributes"]["comment"].rpartition("/")[2], item["fields"]["System.BoardColumn"]))
+    board = devops(world.stack, f"/Applications/{record.application}/_apis/work/boards/Stories")
+    return _complete([column["name"] for column in board["columns"]], lying) if lying else 0
+
+
+_COUNTS = {
+    ("github_projects", "ensure_work_items"): _count_drafts,
+    ("azure_boards", "ensure_work_items"): _count_stories,
+    ("github_projects", "board"): _count_project,
+    ("azure_boards", "board"): _count_team,
+}
+_BEFORE = {
+    "ensure_board": (),
+    "ensure_work_items": ("ensure_board",),
+    "remove_board": ("ensure_board", "ensure_work_items"),
+}
+
+
+def _board(system: str) -> Callable[[World, str], Awaitable[Scene]]:
+    """The board's steps in one of the systems."""
+
+    async def prepare(world: World, activity: str) -> Scene:
+        with world.board_system(system):
+            record = await _repository(world)
+        for step in _BEFORE[activity]:
+            await world.value(step, ActivityInput(run=run_of(record, "board")))
+        count = _COUNTS.get((system, activity), _COUNTS[system, "board"])
+        undo = activity == "remove_board"
+        payload = ActivityInput(run=run_of(record, "undo" if undo else "board", undo=undo))
+        return Scene(activity, payload, lambda: count(world, record), before=int(undo), after=int(not undo))
+
+    return prepare
+
+
+def _in_github(activity: str, content: str, *, once: bool = False) -> Effect:
+    """A step of the board that is one GraphQL document; ``content`` names its operation."""
+    prepare = _board("github_projects")
+    return Effect(activity, "POST", "/graphql$", prepare, once, f":{content}", content, "@github_projects")
+
+
+def _in_azure(activity: str, method: str, path: str, label: str, *, once: bool = False) -> Effect:
+    return Effect(activity, method, path, _board("azure_boards"), once, label, system="@azure_boards")
+
+
 _DISPATCH = r"/infrastructure/actions/workflows/iac\.yml/dispatches$"
 EFFECTS = (
     Effect("ensure_repository", "POST", r"/orgs/contoso/repos$", _ensure_repository, once=True),
@@ -568,5 +660,22 @@ EFFECTS = (
     Effect("remove_registration", "DELETE", r"/api/catalog/locations/", _remove_registration, once=True),
     Effect("start_template", "POST", r"/v2/tasks$", _start_template, once=True),
     Effect("remove_template_task", "POST", r"/cancel$", _remove_task),
+    _in_github("ensure_board", "CreateBoard", once=True),
+    _in_github("ensure_board", "DescribeBoard"),
+    _in_github("ensure_work_items", "SetColumns"),
+    _in_github("ensure_work_items", "AddItems", once=True),
+    _in_github("ensure_work_items", "PlaceItems"),
+    _in_github("remove_board", "DeleteBoard"),
+    _in_azure("ensure_board", "POST", r"/_apis/projects/Applications/teams\?", ":team", once=True),
+    _in_azure("ensure_board", "POST", r"/classificationnodes/Areas\?", ":area"),
+    _in_azure("ensure_board", "PATCH", r"/teamsettings/teamfieldvalues\?", ":area-of-team"),
+    _in_azure("ensure_board", "PATCH", r"/teamsettings\?", ":settings"),
+    _in_azure("ensure_board", "PATCH", r"/_apis/projects/Applications/teams/", ":link"),
+    _in_azure("ensure_work_items", "PUT", r"/columns\?", ":columns"),
+    _in_azure("ensure_work_items", "POST", r"/workitems/\$", ":item"),
+    _in_azure("ensure_work_items", "PATCH", r"/workitems/\d+", ":place"),
+    _in_azure("remove_board", "DELETE", r"/workitems/\d+", ":item"),
+    _in_azure("remove_board", "DELETE", r"/classificationnodes/Areas/", ":area"),
+    _in_azure("remove_board", "DELETE", r"/_apis/projects/Applications/teams/", ":team"),
     Effect("remove_repository", "DELETE", r"/repos/contoso/[^/]+$", _remove_repository),
 )

@@ -9,13 +9,17 @@ from email.utils import format_datetime
 
 import pytest
 
+from shared.boards import Board, BoardSpec, Item
 from shared.clients import (
+    _azure_devops,
     application,
+    azure_boards,
     backstage,
     blobs,
     entra,
     github,
     github_actions,
+    github_projects,
     grafana,
     key_vault,
     monitor,
@@ -57,6 +61,7 @@ class Asked:
     Attributes:
         fine: statuses that are an answer to this question, not an error.
         kinds: errors that this call gives another name.
+        content: regex over the body, where all calls have one path.
     """
 
     system: str
@@ -65,6 +70,7 @@ class Asked:
     call: Callable[[], Awaitable[object]]
     fine: tuple[int, ...] = ()
     kinds: tuple[tuple[int, type[IntegrationError]], ...] = ()
+    content: str = ""
 
 
 async def _head(name: str = "infrastructure") -> str:
@@ -91,11 +97,65 @@ async def _metric() -> object:
     return await monitor.read_metric(watched, datetime.now(UTC) - timedelta(minutes=5), datetime.now(UTC))
 
 
+SPEC = BoardSpec(title="cases", request_id="req-1", repository="contoso/infrastructure")
+NO_BOARD = Board(id="c", title="cases", url="u", request_id="req-1")
+ITEM = Item(request_id="req-1", key="k", title="t", body="b", column="Done", link="https://example.com", id="1")
+
+
+async def _project() -> Board:
+    """A project that is there."""
+    return (await github_projects.find(SPEC) or [await github_projects.create(SPEC)])[0]
+
+
+async def _team() -> Board:
+    """A team with everything that its board needs."""
+    board = (await azure_boards.find(SPEC) or [await azure_boards.create(SPEC)])[0]
+    return await azure_boards.configure(board, SPEC)
+
+
+async def _set_columns() -> None:
+    await github_projects.set_columns(await _project(), ["Backlog", "Done"])
+
+
+async def _place_draft() -> None:
+    await github_projects.place_items(await _project(), [ITEM])
+
+
+async def _settle() -> None:
+    await azure_boards.configure(await _team(), SPEC)
+
+
+async def _set_board_columns() -> None:
+    await azure_boards.set_columns(await _team(), ["Backlog", "Done"])
+
+
+async def _move_story() -> None:
+    await azure_boards.place_items(await _team(), [ITEM.model_copy(update={"column": "New"})])
+
+
+async def _read_stories() -> object:
+    board = await _team()
+    if not await azure_boards.list_items(board):
+        await azure_boards.add_items(board, [ITEM])
+    return await azure_boards.list_items(board)
+
+
+async def _remove_area() -> None:
+    await azure_boards.delete(await _team(), ALLOWED)
+
+
 KEY = "0" * 32
 SINCE = datetime(2026, 11, 25, tzinfo=UTC)
 POSTED = slack.Posted(channel="C0APPSTORE", ts="1.000001")
 CHANGE = servicenow.Change(sys_id=KEY, number="CHG1", state="-5", correlation_id="req-1")
 NOWHERE = tuple((status, TransientIntegrationError) for status in (401, 403, 404, 409))
+
+
+def _document(operation: str, call: Callable[[], Awaitable[object]]) -> Asked:
+    """A call that is one GraphQL document."""
+    return Asked("github_projects", "POST", "/graphql$", call, content=operation)
+
+
 CALLS = {
     "find_repository": Asked("github", "GET", f"{REPO}$", lambda: github.find_repository("infrastructure"), (404,)),
     "create_repository": Asked("github", "POST", "/orgs/contoso/repos$", lambda: github.create_repository("c-1", "r")),
@@ -285,6 +345,47 @@ CALLS = {
     "cancel_task": Asked(
         "backstage", "POST", "/v2/tasks/c/cancel$", lambda: backstage.cancel_task("c", ALLOWED), (404,)
     ),
+    "find_projects": _document("FindBoards", lambda: github_projects.find(SPEC)),
+    "find_owner": _document("FindOwner", lambda: github_projects.create(SPEC)),
+    "create_project": _document("CreateBoard", lambda: github_projects.create(SPEC)),
+    "describe_project": _document("DescribeBoard", lambda: github_projects.configure(NO_BOARD, SPEC)),
+    "link_repository": _document("LinkRepository", lambda: github_projects.link_repository(NO_BOARD, SPEC)),
+    "read_options": _document("ReadColumns", lambda: github_projects.set_columns(NO_BOARD, [])),
+    "set_options": _document("SetColumns", _set_columns),
+    "list_drafts": _document("ListItems", lambda: github_projects.list_items(NO_BOARD)),
+    "add_drafts": _document("AddItems", lambda: github_projects.add_items(NO_BOARD, [ITEM])),
+    "place_drafts": _document("PlaceItems", _place_draft),
+    "remove_draft": _document("RemoveItem", lambda: github_projects.remove_item(NO_BOARD, ITEM, ALLOWED)),
+    "delete_project": _document("DeleteBoard", lambda: github_projects.delete(NO_BOARD, ALLOWED)),
+    "find_team": Asked("azure_boards", "GET", "/teams/cases", lambda: azure_boards.find(SPEC), (404,)),
+    "create_team": Asked(
+        "azure_boards",
+        "POST",
+        r"/teams\?",
+        lambda: azure_boards.create(SPEC.model_copy(update={"title": "none"})),
+    ),
+    "create_area": Asked("azure_boards", "POST", r"/Areas\?", _settle, (409,)),
+    "set_area": Asked("azure_boards", "PATCH", r"/teamfieldvalues\?", _settle),
+    "read_iterations": Asked("azure_boards", "GET", r"/Iterations\?", _settle),
+    "set_team_settings": Asked("azure_boards", "PATCH", r"/teamsettings\?", _settle),
+    "update_team": Asked("azure_boards", "PATCH", "/teams/c", lambda: azure_boards.link_repository(NO_BOARD, SPEC)),
+    "read_board": Asked("azure_boards", "GET", r"/boards/Stories\?", _set_board_columns),
+    "set_board_columns": Asked("azure_boards", "PUT", r"/columns\?", _set_board_columns),
+    "query_stories": Asked("azure_boards", "POST", "/wiql", lambda: azure_boards.list_items(NO_BOARD)),
+    "read_stories": Asked("azure_boards", "GET", r"/workitems\?", _read_stories),
+    "create_story": Asked("azure_boards", "POST", r"/workitems/\$", lambda: azure_boards.add_items(NO_BOARD, [ITEM])),
+    "move_story": Asked("azure_boards", "PATCH", "/workitems/1", _move_story),
+    "delete_story": Asked(
+        "azure_boards",
+        "DELETE",
+        "/workitems/1",
+        lambda: azure_boards.remove_item(NO_BOARD, ITEM, ALLOWED),
+        (404,),
+    ),
+    "read_area": Asked("azure_boards", "GET", "/Areas/cases", _remove_area, (404,)),
+    "read_areas": Asked("azure_boards", "GET", r"/Areas\?", _remove_area),
+    "delete_area": Asked("azure_boards", "DELETE", "/Areas/cases", _remove_area, (404,)),
+    "delete_team": Asked("azure_boards", "DELETE", "/teams/", _remove_area, (404,)),
     "read_secret": Asked("key_vault", "GET", "/secrets/", lambda: key_vault.read_secret(VAULT, "github-app-key")),
     "verify_token": Asked("entra", "GET", "/discovery/v2.0/keys", _token),
     "read_health": Asked(
@@ -310,13 +411,15 @@ def dialects() -> dict[str, tuple[int, dict[str, str]]]:
 async def _error(world: World, asked: Asked, **fault: object) -> IntegrationError | None:
     """What the call raises under the fault, which must have met it; None when it ends well."""
     began = world.position()
-    world.fault(system=asked.system, method=asked.method, path=asked.path, **FOREVER, **fault)
+    place = {"method": asked.method, "path": asked.path, "content": asked.content}
+    world.fault(system=asked.system, **place, **FOREVER, **fault)
     try:
         await asked.call()
     except IntegrationError as error:
         return error
     finally:
         world.heal()
+        _azure_devops._delay().until = 0.0  # what one case asks for is not waited for in the next
         assert [entry for entry in world.calls(began) if entry["fault"]], "the fault met nothing"
     return None
 
@@ -327,7 +430,7 @@ async def test_every_bad_answer_has_its_error_and_is_no_success(world: World, na
     if asked.system == "slack":
         world.use_slack()
     await _refused(world, asked)
-    if asked.system in ("github", "arm", "slack", "teams"):
+    if asked.system in ("github", "github_projects", "arm", "azure_boards", "slack", "teams"):
         await _throttled(world, asked)
     bodies: tuple[object, ...] = ({}, "<html><title>Sign in to your account</title></html>")
     for body in bodies:
@@ -376,6 +479,66 @@ async def test_a_throttled_post_is_asked_again_once_the_vendor_allows_it(world: 
     assert made.full_name == "contoso/throttled-api"
     statuses = [entry["status"] for entry in world.calls(began) if entry["url"].endswith("/orgs/contoso/repos")]
     assert statuses == [429, 201]
+
+
+@pytest.mark.parametrize(
+    ("refusal", "kind"),
+    [
+        ({"type": "RATE_LIMITED", "message": "API rate limit exceeded"}, TransientIntegrationError),
+        ({"message": "You have exceeded a secondary rate limit"}, TransientIntegrationError),
+        ({"message": "Something went wrong while executing your query."}, TransientIntegrationError),
+        ({"type": "NOT_FOUND", "message": "no", "path": ["organization"]}, NotFoundError),
+        ({"type": "FORBIDDEN", "message": "Resource not accessible by integration"}, NotAuthorizedError),
+        ({"type": "UNPROCESSABLE", "message": "no"}, ConflictError),
+        ({"message": "no such field", "extensions": {"code": "undefinedField"}}, PermanentIntegrationError),
+        ({"type": "VALIDATION", "message": "no"}, PermanentIntegrationError),
+    ],
+)
+async def test_a_refused_document_is_an_error_although_the_status_is_200(
+    world: World, refusal: dict[str, object], kind: type[IntegrationError]
+) -> None:
+    body = {"data": {"organization": None, "repository": None}, "errors": [refusal]}
+    headers = {"x-ratelimit-remaining": "0", "x-ratelimit-reset": str(int(time.time()) + 30)}
+    error = await _error(world, CALLS["find_projects"], mode="body", body=body, headers=headers)
+    assert type(error) is kind
+    if "rate limit" in str(refusal["message"]):
+        assert isinstance(error, TransientIntegrationError)
+        assert error.retry_after == pytest.approx(30, abs=3)
+
+
+async def test_of_two_items_in_one_document_the_one_that_was_made_is_found_again(world: World) -> None:
+    assert world.github(INFRASTRUCTURE)
+    board = await github_projects.create(SPEC)
+    items = [ITEM.model_copy(update={"key": key, "title": title}) for key, title in (("one", "One"), ("two", " "))]
+    with pytest.raises(ConflictError, match="Title can't be blank"):
+        await github_projects.add_items(board, items)
+    assert [item.key for item in await github_projects.list_items(board)] == ["one"]
+    await github_projects.delete(board, ALLOWED)
+    await github_projects.delete(board, ALLOWED)
+
+
+async def test_lists_are_read_to_the_last_page(world: World) -> None:
+    assert world.github(INFRASTRUCTURE)
+    board = await github_projects.create(SPEC)
+    await github_projects.add_items(board, [ITEM.model_copy(update={"key": f"k{number}"}) for number in range(101)])
+    assert len(await github_projects.list_items(board)) == 101
+    await github_projects.delete(board, ALLOWED)
+
+
+@pytest.mark.parametrize("status", [203, 302])
+async def test_a_page_to_sign_in_with_means_that_the_identity_is_not_accepted(world: World, status: int) -> None:
+    page = "<html><title>Azure DevOps Services | Sign In</title></html>"
+    error = await _error(world, CALLS["find_team"], mode="body", status=status, body=page)
+    assert type(error) is NotAuthorizedError
+
+
+async def test_what_azure_devops_asks_for_with_a_success_is_waited_for(world: World) -> None:
+    team = {"id": "c", "name": "cases", "description": ""}
+    world.fault(system="azure_boards", mode="body", body=team, headers={"Retry-After": "1"})
+    assert [board.title for board in await azure_boards.find(SPEC)] == ["cases"]
+    began = time.monotonic()
+    await azure_boards.find(SPEC)
+    assert time.monotonic() - began >= 1
 
 
 STORAGE: dict[str, Callable[[], Awaitable[object]]] = {

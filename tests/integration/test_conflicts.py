@@ -4,6 +4,7 @@ import pytest
 
 from shared.models.runs import ActivityInput
 from shared.outcome import Outcome, OutcomeStatus
+from tests.boards import create_project, devops, projects, stories, team
 from tests.integration.scenes import AKS, namespace_id
 from tests.integration.world import World, run_of
 
@@ -35,6 +36,57 @@ async def test_a_repository_made_by_somebody_else_is_a_conflict_and_stays(
     assert world.github(f"/repos/contoso/{name}") == before
     assert world.github(f"/repos/contoso/{name}/git/ref/heads/main")["object"]["sha"] == head
     assert not [entry for entry in world.calls(began, "github") if entry["mutating"] and name in entry["url"]]
+
+
+async def test_a_board_made_by_somebody_else_is_a_conflict_and_stays(world: World) -> None:
+    record = await world.order()
+    await world.value("ensure_repository", ActivityInput(run=run_of(record)))
+    create_project(world.stack, record.application)
+    before = projects(world.stack, record.application)
+    outcome = await world.run("ensure_board", ActivityInput(run=run_of(record, "board")))
+    _require_conflict(outcome)
+    await world.value("remove_board", ActivityInput(run=run_of(record, "undo", undo=True)))
+    assert projects(world.stack, record.application) == before
+
+
+@pytest.mark.parametrize("description", ["", "appstore:req-somebody"], ids=["unmarked", "of another request"])
+async def test_a_team_made_by_somebody_else_is_a_conflict_and_stays(world: World, description: str) -> None:
+    with world.board_system("azure_boards"):
+        record = await world.order()
+    body = {"name": record.application, "description": description}
+    made = devops(world.stack, "/_apis/projects/Applications/teams", "POST", body)
+    outcome = await world.run("ensure_board", ActivityInput(run=run_of(record, "board")))
+    _require_conflict(outcome)
+    await world.value("remove_board", ActivityInput(run=run_of(record, "undo", undo=True)))
+    assert team(world.stack, record.application) == made
+
+
+async def test_what_people_made_of_a_board_is_kept(world: World) -> None:
+    """Another try of the step leaves columns and places alone, and undo moves the items of others to the root area."""
+    with world.board_system("azure_boards"):
+        record = await world.order()
+    payload = ActivityInput(run=run_of(record, "board"))
+    for step in ("ensure_board", "ensure_work_items"):
+        await world.value(step, payload)
+    area = f"{record.application}-{record.id}"
+    board = f"/Applications/{record.application}/_apis/work/boards/Stories"
+    shown = devops(world.stack, board)
+    renamed = [column | {"name": f"{column['name']}!"} for column in shown["columns"]]
+    devops(world.stack, f"{board}/columns", "PUT", renamed)
+    theirs = [
+        {"op": "add", "path": "/fields/System.Title", "value": "Ours, not the App Store's"},
+        {"op": "add", "path": "/fields/System.AreaPath", "value": f"Applications\\{area}"},
+    ]
+    number = devops(world.stack, "/Applications/_apis/wit/workitems/$User%20Story", "POST", theirs)["id"]
+    before = stories(world.stack, area)
+    await world.forget("ensure_work_items", payload)
+    await world.value("ensure_work_items", payload)
+    assert devops(world.stack, board)["columns"] == renamed
+    assert stories(world.stack, area) == before
+    await world.value("remove_board", ActivityInput(run=run_of(record, "undo", undo=True)))
+    assert stories(world.stack, area) == []
+    (kept,) = devops(world.stack, f"/Applications/_apis/wit/workitems?ids={number}")["value"]
+    assert kept["fields"]["System.AreaPath"] == "Applications"
 
 
 @pytest.mark.parametrize("tags", FOREIGN, ids=["unmarked", "of another request"])

@@ -12,10 +12,12 @@ from functools import cached_property
 from typing import Any
 
 import httpx
+import pytest
 
 import activities.application
 import activities.azure
 import activities.backstage
+import activities.board
 import activities.chat
 import activities.github
 import activities.grafana
@@ -110,11 +112,12 @@ class World:
         count: int = self._admin.get("health").json()["journal"]
         return count
 
-    def committed(self, since: int, method: str, path: str) -> int:
+    def committed(self, since: int, method: str, path: str, content: str = "") -> int:
         """How many of the product's calls took effect at the vendor, whatever the answer was."""
         return sum(
             entry["method"] == method
             and re.search(path, entry["url"]) is not None
+            and re.search(content, json.dumps(entry["body"])) is not None
             and (entry["fault"] in ("status_after", "drop_after") or (entry["status"] or 500) < 300)
             for entry in self.calls(since)
         )
@@ -128,6 +131,13 @@ class World:
         wanted = ApplicationRequest.model_validate(body(name, **changes))
         client: Any = DurableClient()
         return await take_in(client, REQUESTER, f"key-{number}", await judge(wanted, REQUESTER))
+
+    @contextmanager
+    def board_system(self, name: str) -> Iterator[None]:
+        """Take requests in that want their board there."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("BOARD_SYSTEM", name)
+            yield
 
     async def run(self, name: str, payload: ActivityInput) -> Outcome:
         """Call an activity as the host does."""

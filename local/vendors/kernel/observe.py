@@ -42,10 +42,10 @@ class Observer:
     async def run(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Answer one call. Faults and latency apply to stand-ins only; every call is in the journal."""
         started = time.perf_counter()
-        vendor = self._directory.find(host_of(request))
+        vendor = self._directory.find(host_of(request), request.path)
         system = vendor.name if vendor else UNKNOWN_SYSTEM
         body = await journal_body(request, vendor.secret_fields if vendor else frozenset())
-        fault = self._faults.take(system, request)
+        fault = self._faults.take(system, request, body)
         await self._faults.wait(system)
         response: web.StreamResponse | None = None
         try:

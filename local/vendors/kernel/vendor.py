@@ -12,8 +12,9 @@ from aiohttp.web_urldispatcher import AbstractRuleMatching, MatchedSubAppResourc
 class Vendor:
     """A stand-in for one system.
 
-    `hosts` are names or wildcards ("*.vault.azure.net", any number of labels); the most specific one wins. `claims`
-    is asked for hosts that no stand-in names. `public` is what other stand-ins may call in this process.
+    `hosts` are names, wildcards ("*.vault.azure.net", any number of labels) or one path of a host
+    ("api.github.com/graphql"); the most specific one wins. `claims` is asked for hosts that no stand-in names.
+    `public` is what other stand-ins may call in this process.
     `secret_fields` are JSON members (lower case) that the journal must not keep. `pages` are routes for people, on host
     localhost below /_vendors.
     """
@@ -30,7 +31,7 @@ class Vendor:
 
 
 class Directory:
-    """Finds the stand-in of a host name."""
+    """Finds the stand-in of a host name, or of one path below it."""
 
     def __init__(self, vendors: Iterable[Vendor]) -> None:
         self._vendors = tuple(vendors)
@@ -38,9 +39,9 @@ class Directory:
         wildcards = [(host[1:], vendor) for vendor in self._vendors for host in vendor.hosts if host.startswith("*.")]
         self._suffixes = sorted(wildcards, key=lambda pair: -len(pair[0]))
 
-    def find(self, host: str) -> Vendor | None:
-        if host in self._exact:
-            return self._exact[host]
+    def find(self, host: str, path: str = "") -> Vendor | None:
+        if found := self._exact.get(f"{host}{path}") or self._exact.get(host):
+            return found
         for suffix, vendor in self._suffixes:
             if host.endswith(suffix):
                 return vendor
