@@ -8,7 +8,7 @@ WORKERS ?= 3
 export PYTHONDONTWRITEBYTECODE :=
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.local/cache/bytecode
 
-.PHONY: help run once test lint unit proofs crash-matrix bench-cold-start docs drift audit-verify undo test-backstage test-package size lock clean setup setup-dev
+.PHONY: help run once test lint unit proofs crash-matrix bench-cold-start bench-provision docs drift audit-verify undo test-backstage test-package size lock clean setup setup-dev
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -54,6 +54,9 @@ crash-matrix: setup-dev ## kill the host after each external call of the whole f
 
 bench-cold-start: setup-dev ## import of the app against the smallest app with the same libraries
 	@exec $(PYTHON) tests/bench/cold_start.py
+
+bench-provision: setup-dev ## 1, 10, 50 onboardings at once, and the same ten steps in a real Backstage beside it
+	@exec $(PYTHON) -m tests.bench.provision
 
 docs: setup-dev ## write the generated parts of docs/ anew
 	@exec $(PYTHON) -m docs.generate

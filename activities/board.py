@@ -6,9 +6,8 @@ from itertools import groupby
 from activities._activity import activity
 from shared import archetypes
 from shared import plan as plans
+from shared.board_clients import board_of
 from shared.boards import Board, BoardClient, BoardSpec, Item
-from shared.clients import azure_boards, github_projects
-from shared.clients._github import owner
 from shared.errors import ConflictError, NotFoundError, TransientIntegrationError, VendorCall
 from shared.guard import Action, Facts, Permit, permit
 from shared.models.plan import MadeObject
@@ -17,16 +16,11 @@ from shared.models.runs import ActivityInput, Nothing
 from shared.models.undo import Removed
 from shared.register import requests
 
-_CLIENTS: dict[str, BoardClient] = {"github_projects": github_projects, "azure_boards": azure_boards}
-
 
 async def _chosen(data: ActivityInput) -> tuple[RequestRecord, str, BoardClient, BoardSpec]:
     """The request, the system that is pinned in it, its client, and the board that is wanted."""
     record = await requests.get(data.run.application, data.run.request_id)
-    system = next(name for name in record.systems if name in _CLIENTS)
-    name = record.application
-    spec = BoardSpec(title=name, request_id=record.id, repository=f"{owner()}/{name}")
-    return record, system, _CLIENTS[system], spec
+    return record, *board_of(record)
 
 
 def _made(system: str, place: int, name: str) -> list[MadeObject]:

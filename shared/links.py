@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from shared.clients import github, grafana, servicenow
+from shared.board_clients import board_of
+from shared.clients import backstage, github, grafana, servicenow
 from shared.clients.application import read_health
 from shared.errors import NotFoundError, PermanentIntegrationError, TransientIntegrationError, VendorCall
 from shared.models.messages import Link
@@ -37,6 +38,19 @@ async def _repository(record: RequestRecord, _link: str) -> str | None:
     return found.html_url if found and ours else None
 
 
+async def _board(record: RequestRecord, link: str) -> str | None:
+    _, client, spec = board_of(record)
+    ours = [board.url for board in await client.find(spec) if board.request_id == record.id]
+    return link if link in ours else None
+
+
+async def _entry(record: RequestRecord, _link: str) -> str | None:
+    name = f"component:default/{record.application}"
+    found = (await backstage.find_entities([name])).get(name)
+    ours = found is not None and found.annotation("appstore/request-id") == record.id
+    return backstage.entity_page(name) if ours else None
+
+
 async def _folder(record: RequestRecord, _link: str) -> str | None:
     found = await grafana.find_folder(record.id)
     return grafana.address(found.url) if found else None
@@ -56,10 +70,12 @@ async def _service(record: RequestRecord, link: str) -> str | None:
 
 
 _OPENERS = (
+    _Opener("Service", "verify_health", _service),
     _Opener("Repository", "ensure_repository", _repository),
+    _Opener("Board", "ensure_board", _board),
     _Opener("Dashboards", "ensure_folder", _folder),
     _Opener("Change request", "open_change", _change),
-    _Opener("Service", "verify_health", _service),
+    _Opener("Catalogue entry", "ensure_registration", _entry),
 )
 
 

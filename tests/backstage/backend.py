@@ -11,7 +11,7 @@ import time
 from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from secrets import token_bytes
 from tempfile import mkdtemp
@@ -92,11 +92,13 @@ class Backend:
         address: where it answers.
         intake_port: where it expects the App Store when somebody orders with the form.
         secret: signs tokens of a caller without restrictions.
+        pid: of its process, which is a session of its own.
     """
 
     address: str
     intake_port: int
     secret: str
+    pid: int = 0
 
     def token(self) -> str:
         """A token as another backend has it: https://backstage.io/docs/auth/service-to-service-auth/#legacy-tokens."""
@@ -118,7 +120,7 @@ def real_backstage(stack: Stack, directory: Path) -> Iterator[Backend]:
         try:
             backstage.start()
             backstage.require_ready(lambda: _ready(backend.address), 90)
-            yield backend
+            yield replace(backend, pid=backstage.pid)
         finally:
             backstage.stop()
     finally:
