@@ -36,7 +36,7 @@ def _require_welcome(estate: Estate, request: Document) -> None:
     assert [(told["kind"], told["state"]) for told in request["messages"]] == [("welcome", "sent")]
     (message,) = [item["card"] for item in estate.channel() if request["id"] in str(item)]
     titles = {action["title"] for action in message["actions"]}
-    assert titles == {"Repository", "Dashboards", "Change request", "Service dev"}
+    assert titles == {"Service dev", "Repository", "Board", "Dashboards", "Change request", "Catalogue entry"}
     assert HOSTILE in [run["text"] for block in message["body"] for run in block["inlines"]]
 
 
