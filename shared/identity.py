@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.clients.entra import verify_token
+from shared.clients.graph import check_member_groups
 from shared.errors import RequestRejectedError
-from shared.teams import names_of
+from shared.teams import all_groups, names_of
 
 
 @dataclass(frozen=True)
@@ -40,13 +41,34 @@ async def authenticate(headers: Mapping[str, str]) -> Caller:
     """
     scheme, _, token = headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and token:
-        return _caller(await verify_token(token.strip()))
+        return _caller(await _with_groups(await verify_token(token.strip())))
     principal = headers.get("x-ms-client-principal")
     if principal and os.environ.get("WEBSITE_AUTH_ENABLED", "").lower() == "true":
-        return _caller(_easy_auth_claims(principal))
+        return _caller(await _with_groups(_easy_auth_claims(principal)))
     raise RequestRejectedError(
         "unauthenticated", "Send an Entra ID access token for this API as bearer token.", status=401
     )
+
+
+async def _with_groups(claims: dict[str, Any]) -> dict[str, Any]:
+    """The claims with their groups: whoever is in too many has none in the token, only the word that there are some.
+
+    Documentation: https://learn.microsoft.com/security/zero-trust/develop/configure-tokens-group-claims-app-roles
+    """
+    overage = "groups" in _names(claims.get("_claim_names")) or str(claims.get("hasgroups", "")).lower() == "true"
+    if not overage or not claims.get("oid"):
+        return claims
+    return claims | {"groups": await check_member_groups(str(claims["oid"]), all_groups())}
+
+
+def _names(claim: object) -> Mapping[str, object]:
+    """App Service authentication hands the claim over as text."""
+    if isinstance(claim, str):
+        try:
+            claim = json.loads(claim)
+        except ValueError:
+            return {}
+    return claim if isinstance(claim, Mapping) else {}
 
 
 def _caller(claims: Mapping[str, Any]) -> Caller:

@@ -38,6 +38,11 @@ def find(name: str, path: Path = FILE) -> Team:
     return teams[name]
 
 
+def all_groups(path: Path = FILE) -> list[str]:
+    """The Entra ID groups of all teams."""
+    return sorted(team.entra_group_id for team in _read(path, stamp(path)).teams.values())
+
+
 def names_of(groups: list[str], path: Path = FILE) -> list[str]:
     """Names of the teams whose group is among these."""
     return sorted(name for name, team in _read(path, stamp(path)).teams.items() if team.entra_group_id in groups)

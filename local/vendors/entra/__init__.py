@@ -13,6 +13,7 @@ from aiohttp import web
 from local.vendors.kernel import MUTATING, Kernel, Vendor
 
 from .directory import DOCUMENT, TENANT, Principal, application, object_id, person
+from .graph import Graph
 from .tokens import APP_STORE, LIFETIME_SECONDS, Issuer
 
 IDENTITY_HEADER = "local"  # the local settings give the same value as IDENTITY_HEADER
@@ -137,10 +138,11 @@ class Entra:
 
 
 def build(kernel: Kernel) -> Vendor:
-    """Entra ID's login host, and the managed identity endpoint on this machine."""
+    """Entra ID's login host, Microsoft Graph, and the managed identity endpoint on this machine."""
     entra = Entra(kernel)
-    hosts = ("login.microsoftonline.com", "localhost", "127.0.0.1")
-    return Vendor(name="entra", hosts=hosts, routes=entra.routes(), public=entra.issuer)
+    graph = Graph(kernel.store("entra"), entra.issuer)
+    hosts = ("login.microsoftonline.com", "graph.microsoft.com", "localhost", "127.0.0.1")
+    return Vendor(name="entra", hosts=hosts, routes=[*entra.routes(), *graph.routes()], public=entra.issuer)
 
 
 def _check_tenant(request: web.Request) -> None:

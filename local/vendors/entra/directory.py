@@ -18,6 +18,7 @@ class Principal:
     object_id: str
     roles: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
+    overage: bool = False  # in more groups than a token holds
     client_id: str | None = None
 
 
@@ -26,10 +27,11 @@ def object_id(name: str) -> str:
     return str(uuid5(NAMESPACE_DNS, f"{name}.directory.contoso.com"))
 
 
-def person(name: str, entry: dict[str, list[str]]) -> Principal:
-    """A person from {"roles": [], "teams": []}; every team is a group of the directory."""
+def person(name: str, entry: dict[str, Any]) -> Principal:
+    """A person from {"roles": [], "teams": [], "overage": false}; every team is a group of the directory."""
     groups = (str(uuid5(NAMESPACE_DNS, f"{team}.teams.contoso.com")) for team in entry["teams"])
-    return Principal(name, object_id(name), tuple(entry["roles"]), tuple(groups))
+    overage = bool(entry.get("overage"))
+    return Principal(name, object_id(name), tuple(entry["roles"]), tuple(groups), overage=overage)
 
 
 def application(client_id: str) -> Principal | None:

@@ -36,9 +36,12 @@ class Issuer:
             "nbf": now - 5,
             "exp": now + LIFETIME_SECONDS,
             "azp" if own else "appid": client_id,
-            "groups": list(principal.groups),
+            "groups": [] if principal.overage else list(principal.groups),
             "roles": list(principal.roles) if own else [],
         }
+        if principal.overage:
+            place = f"https://graph.microsoft.com/v1.0/users/{principal.object_id}/getMemberObjects"
+            claims |= {"_claim_names": {"groups": "src1"}, "_claim_sources": {"src1": {"endpoint": place}}}
         if principal.client_id is not None:
             claims["idtyp"] = "app"
         else:
