@@ -64,16 +64,13 @@ class Entra:
         """A token for the App Store's own identity. https://learn.microsoft.com/azure/app-service/overview-managed-identity."""
         resource = request.query.get("resource")
         if request.headers.get("X-IDENTITY-HEADER") != IDENTITY_HEADER:
-            return web.json_response(
-                {"statusCode": 401, "message": "X-IDENTITY-HEADER is missing or wrong"}, status=401
-            )
+            return web.json_response({"statusCode": 401, "message": "X-IDENTITY-HEADER is wrong"}, status=401)
         if resource is None or request.query.get("api-version") != "2019-08-01":
             return web.json_response({"statusCode": 400, "message": "resource and api-version are needed"}, status=400)
         client_id = request.query.get("client_id", OWN_IDENTITY)
         token = self.issuer.token(self._workload(client_id), resource, client_id)
-        expires = str(int(time.time()) + LIFETIME_SECONDS)
-        answer = {"access_token": token, "expires_on": expires, "resource": resource, "token_type": "Bearer"}
-        return web.json_response(answer | {"client_id": client_id})
+        expires = {"expires_on": str(int(time.time()) + LIFETIME_SECONDS), "client_id": client_id}
+        return web.json_response(expires | {"access_token": token, "resource": resource, "token_type": "Bearer"})
 
     async def keys(self, _: web.Request) -> web.Response:
         return web.json_response(self.issuer.key_set())
