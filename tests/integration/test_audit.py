@@ -74,7 +74,7 @@ async def test_entries_are_listed_by_filter_and_as_lines(world: World) -> None:
 @pytest.mark.parametrize("role", ["Requester", "Approver", "FinOps", "Operator"])
 async def test_others_do_not_see_it(role: str) -> None:
     for handler in (list_audit, verify_audit):
-        with pytest.raises(RequestRejectedError, match="Auditor or Admin"):
+        with pytest.raises(RequestRejectedError, match="Admin or Auditor"):
             await handler(_call(caller("other", role)))
 
 
