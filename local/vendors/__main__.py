@@ -32,6 +32,7 @@ STAND_INS = (
     "slack",
     "backstage",
     "azure_boards",
+    "pages",
 )
 
 

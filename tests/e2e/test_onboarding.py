@@ -38,6 +38,16 @@ def _require_welcome(estate: Estate, request: Document) -> None:
     titles = {action["title"] for action in message["actions"]}
     assert titles == {"Service dev", "Repository", "Board", "Dashboards", "Change request", "Catalogue entry"}
     assert HOSTILE in [run["text"] for block in message["body"] for run in block["inlines"]]
+    _require_pages(estate, request, [action["url"] for action in message["actions"]])
+
+
+def _require_pages(estate: Estate, request: Document, told: list[str]) -> None:
+    """Whoever follows a link, of the welcome or of a step, sees what it promises."""
+    links = {*told, *(step["link"] for step in request["steps"] if step.get("link"))}
+    assert links > set(told)
+    pages = {link: estate.stack.vendors.get(link, headers={"Accept": "text/html"}) for link in links}
+    assert {link: page.status_code for link, page in pages.items() if page.status_code != 200} == {}
+    assert [link for link, page in pages.items() if request["application"] not in page.text] == []
 
 
 def _require_told(desk: Desk, estate: Estate, request_id: str) -> None:

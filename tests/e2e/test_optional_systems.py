@@ -98,6 +98,9 @@ def test_azure_boards_keeps_the_board_instead(fresh_stack: Callable[..., Stack])
     assert f"appstore:{request['id']}" in made["description"]
     assert len(stories(desk.stack, f"stories-api-{request['id']}")) == 9
     assert projects(desk.stack, "stories-api") == []
+    (board,) = [step["link"] for step in request["steps"] if step["name"] == "ensure_board"]
+    page = desk.stack.vendors.get(board, headers={"Accept": "text/html"})
+    assert (page.status_code, page.text.count("threat model")) == (200, 1)
     assert desk.decide(request["id"], "undo").status_code == 202
     assert desk.wait(request["id"], "undone", seconds=120)["problem"] is None
     assert team(desk.stack, "stories-api") is None

@@ -26,18 +26,18 @@ class WorkItems(Boards):
         found: Json | None = self.store.get(f"item/{number.zfill(9)}")
         return demand(found, "TF401232", number)
 
-    def _under(self, area: str) -> list[Json]:
+    def of_area(self, area: str) -> list[Json]:
         return [item for _, item in self.store.list("item/") if item["fields"]["System.AreaPath"] == area]
 
     def _keep(self, item: Json) -> web.Response:
         item["rev"] += 1
         self.store.put(f"item/{item['id']:09}", item)
-        return web.json_response(self._look(item))
+        return web.json_response(self.look(item))
 
     def _team(self, item: Json) -> Json | None:
         return next((team for team in self.teams() if team["area"] == item["fields"]["System.AreaPath"]), None)
 
-    def _look(self, item: Json) -> Json:
+    def look(self, item: Json) -> Json:
         """With the column that its board shows it in: that of the board's own field, else the first of its state."""
         team, fields = self._team(item), dict(item["fields"])
         if team:
@@ -78,7 +78,7 @@ class WorkItems(Boards):
         item["fields"][name] = value
 
     async def read(self, request: web.Request) -> web.Response:
-        rows = [self._look(self._find(number)) for number in request.query.get("ids", "").split(",")]
+        rows = [self.look(self._find(number)) for number in request.query.get("ids", "").split(",")]
         return web.json_response({"count": len(rows), "value": rows})
 
     async def query(self, request: web.Request) -> web.Response:
@@ -86,7 +86,7 @@ class WorkItems(Boards):
         query = QUERY.fullmatch(str((await content(request)).get("query")))
         area = demand(query, "UNKNOWN", "queries but for the items under an area")[1].replace("''", "'")
         demand(self.has_area(area), "TF51011", area)
-        hits = [{"id": item["id"]} for item in self._under(area)]
+        hits = [{"id": item["id"]} for item in self.of_area(area)]
         return web.json_response({"queryType": "flat", "workItems": hits})
 
     async def delete(self, request: web.Request) -> web.Response:
@@ -98,7 +98,7 @@ class WorkItems(Boards):
         """Its items go to the area that the caller names; the stand-in knows the root only."""
         area = self.node(request)
         demand(request.query.get("$reclassifyId") == "1", "UNKNOWN", "another area than the root for what lies in it")
-        for item in self._under(f"{PROJECT}\\{area['name']}"):
+        for item in self.of_area(f"{PROJECT}\\{area['name']}"):
             item["fields"]["System.AreaPath"] = PROJECT
             self._keep(item)
         self.store.delete(f"Areas/{area['name'].lower()}")

@@ -36,7 +36,7 @@ def build(kernel: Kernel) -> Vendor:
         ("POST", "scaffolder/v2/tasks/{id}/cancel", scaffolder.cancel_task),
     ]
     routes = [web.route(method, f"/api/{path}", _guarded(kernel, handler)) for method, path, handler in calls]
-    return Vendor("backstage", ("backstage.contoso.com",), routes, start=catalog.seed)
+    return Vendor("backstage", ("backstage.contoso.com",), routes, scaffolder, start=catalog.seed)
 
 
 def _guarded(kernel: Kernel, handler: Handler) -> Handler:

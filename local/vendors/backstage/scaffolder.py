@@ -27,13 +27,13 @@ class Scaffolder:
 
     def __init__(self, kernel: Kernel, catalog: Catalog) -> None:
         self._store = kernel.store("backstage")
-        self._catalog = catalog
+        self.catalog = catalog
 
     async def create_task(self, request: web.Request) -> web.Response:
         body = await request.json()
         if "templateRef" not in body:
             raise refuse("template")
-        template = (await self._catalog.entities()).get(body["templateRef"].lower())
+        template = (await self.catalog.entities()).get(body["templateRef"].lower())
         if template is None:
             raise Refused("NotFoundError", f"Template {body['templateRef']} not found")
         validators = map(jsonschema.Draft7Validator, template["spec"]["parameters"])
@@ -74,11 +74,14 @@ class Scaffolder:
         self._store.put(f"task/{kept['task']['id']}", kept)
         return web.json_response({"status": "cancelled"})
 
+    def look(self, number: str) -> Document | None:
+        """A task with its events, as it is by now; None when there is none."""
+        return self._now(f"task/{number}") if self._store.get(f"task/{number}") else None
+
     def _one(self, request: web.Request) -> Document:
-        key = f"task/{request.match_info['id']}"
-        if self._store.get(key) is None:
+        if not (kept := self.look(request.match_info["id"])):
             raise Refused("NotFoundError", f"No task with id '{request.match_info['id']}' found")
-        return self._now(key)
+        return kept
 
     def _now(self, key: str) -> Document:
         """A task as it is by now. One without an end was left by its worker, and nobody notices."""

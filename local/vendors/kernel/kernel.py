@@ -19,7 +19,7 @@ from .journal import Journal
 from .listener import Listener
 from .observe import Observer
 from .store import Database, Store
-from .vendor import Directory, Vendor, host_of, mount
+from .vendor import Directory, Vendor, mount
 
 GRACE_SECONDS = 5.0
 KEPT_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "USER")
@@ -177,4 +177,4 @@ class Kernel:
 
 
 def _is_for(vendor: Vendor, directory: Directory, request: web.Request) -> bool:
-    return directory.find(host_of(request), request.path) is vendor
+    return directory.of(request) is vendor

@@ -11,7 +11,7 @@ from aiohttp import web
 from .faults import Dropped, Fault, Faults, Handler, apply
 from .journal import Journal
 from .redaction import journal_body, redact_url
-from .vendor import Directory, Vendor, host_of
+from .vendor import Directory, Vendor
 
 UNKNOWN_SYSTEM = "unknown"
 MUTATING = web.RequestKey("mutating", bool)
@@ -42,7 +42,7 @@ class Observer:
     async def run(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Answer one call. Faults and latency apply to stand-ins only; every call is in the journal."""
         started = time.perf_counter()
-        vendor = self._directory.find(host_of(request), request.path)
+        vendor = self._directory.of(request)
         system = vendor.name if vendor else UNKNOWN_SYSTEM
         body = await journal_body(request, vendor.secret_fields if vendor else frozenset())
         fault = self._faults.take(system, request, body)

@@ -14,6 +14,7 @@ class Vendor:
 
     `hosts` are names, wildcards ("*.vault.azure.net", any number of labels) or one path of a host
     ("api.github.com/graphql"); the most specific one wins. `claims` is asked for hosts that no stand-in names.
+    `takes` is asked before all host names, and picks single calls: pages on hosts whose API another stand-in answers.
     `public` is what other stand-ins may call in this process.
     `secret_fields` are JSON members (lower case) that the journal must not keep. `pages` are routes for people, on host
     localhost below /_vendors.
@@ -26,6 +27,7 @@ class Vendor:
     start: Callable[[], Awaitable[None]] | None = None
     stop: Callable[[], Awaitable[None]] | None = None
     claims: Callable[[str], bool] | None = None
+    takes: Callable[[web.Request], bool] | None = None
     secret_fields: frozenset[str] = field(default=frozenset())
     pages: list[web.RouteDef] = field(default_factory=list)
 
@@ -38,6 +40,11 @@ class Directory:
         self._exact = {host: vendor for vendor in self._vendors for host in vendor.hosts if not host.startswith("*.")}
         wildcards = [(host[1:], vendor) for vendor in self._vendors for host in vendor.hosts if host.startswith("*.")]
         self._suffixes = sorted(wildcards, key=lambda pair: -len(pair[0]))
+
+    def of(self, request: web.Request) -> Vendor | None:
+        """The stand-in that answers a call."""
+        taking = (vendor for vendor in self._vendors if vendor.takes is not None and vendor.takes(request))
+        return next(taking, None) or self.find(host_of(request), request.path)
 
     def find(self, host: str, path: str = "") -> Vendor | None:
         if found := self._exact.get(f"{host}{path}") or self._exact.get(host):
