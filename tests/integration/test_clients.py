@@ -71,6 +71,7 @@ class Asked:
     call: Callable[[], Awaitable[object]]
     fine: tuple[int, ...] = ()
     kinds: tuple[tuple[int, type[IntegrationError]], ...] = ()
+    prepare: Callable[[], Awaitable[object]] | None = None
     content: str = ""
 
 
@@ -365,7 +366,7 @@ CALLS = {
         r"/teams\?",
         lambda: azure_boards.create(SPEC.model_copy(update={"title": "none"})),
     ),
-    "create_area": Asked("azure_boards", "POST", r"/Areas\?", _settle, (409,)),
+    "create_area": Asked("azure_boards", "POST", r"/Areas\?", _settle, (409,), prepare=_team),
     "set_area": Asked("azure_boards", "PATCH", r"/teamfieldvalues\?", _settle),
     "read_iterations": Asked("azure_boards", "GET", r"/Iterations\?", _settle),
     "set_team_settings": Asked("azure_boards", "PATCH", r"/teamsettings\?", _settle),
@@ -429,6 +430,8 @@ async def _error(world: World, asked: Asked, **fault: object) -> IntegrationErro
 @pytest.mark.parametrize("name", CALLS)
 async def test_every_bad_answer_has_its_error_and_is_no_success(world: World, name: str) -> None:
     asked = CALLS[name]
+    if asked.prepare:
+        await asked.prepare()
     if asked.system == "slack":
         world.use_slack()
     await _refused(world, asked)
