@@ -34,7 +34,7 @@ SYSTEMS = (
     "teams",
 )
 AGENT = "appstore-orchestrator"
-SAMPLE = 8
+SAMPLE = 6
 LANES = 6
 type StackFactory = Callable[..., Stack]
 

@@ -73,6 +73,7 @@ def test_a_chat_that_is_down_parks_nothing_and_is_shown(desk: Desk) -> None:
     assert Estate(desk.stack).told(request_id) == {"parked": 1}
 
 
+@pytest.mark.long
 def test_a_welcome_of_which_nobody_knows_is_shown_and_sent_again_on_request(fresh_stack: StackFactory) -> None:
     """The host dies after Teams took the card and before that is written down."""
     stack = fresh_stack("unconfirmed", host_environment={"APPSTORE_RETRY_SECONDS": "0.5"})
