@@ -3,7 +3,7 @@
 SHELL := /bin/sh
 PYTHON := .venv/bin/python
 NAME ?= payments-api
-WORKERS ?= 3
+WORKERS ?= 4
 # Compiled once, and outside the tree: every process of a local run starts in half the time.
 export PYTHONDONTWRITEBYTECODE :=
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.local/cache/bytecode
