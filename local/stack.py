@@ -258,7 +258,7 @@ class Stack:
         command += ["--port", str(self.vendors_port), "--azurite-blob", service.blob_url]
         command += ["--azurite-table", service.table_url, "--ready-file", str(self._ready_file("vendors"))]
         environment = _plain_environment() | {"APPSTORE_INFRASTRUCTURE_DIR": str(self._infrastructure())}
-        return Process("vendors", command, environment, CHECKOUT, self.log("vendors"))
+        return Process("vendors", command, environment, CHECKOUT, self.log("vendors"), grace=30)
 
     def _infrastructure(self) -> Path:
         """Lay out the infrastructure repository as infra/README.md describes it; GitHub's stand-in commits it."""

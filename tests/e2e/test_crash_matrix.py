@@ -66,7 +66,8 @@ def _kind(entry: dict[str, Any], name: str, request_id: str) -> str:
     for value, stand_in in ((request_id, "[^/]+"), (name, "{name}")):
         path = path.replace(value, f"\0{stand_in}\0")
     path = "".join(part if index % 2 else re.escape(part) for index, part in enumerate(path.split("\0")))
-    path = re.sub(r"[0-9a-f]{64}|[0-9a-f]{40}", "[0-9a-f]+", path)
+    path = re.sub(r"[0-9a-f]{64}|[0-9a-f]{40}|[0-9a-f]{32}", "[0-9a-f]+", path)
+    path = re.sub(r"(?<=\\-dev\\-)[0-9a-f]{6}\b", "[0-9a-f]{6}", path)  # what makes a name unique in all of Azure
     path = re.sub(r"(runs|pulls)/\d+", r"\1/\\d+", path)
     path = re.sub(r"tasks/[0-9a-f\\-]{36,}", "tasks/[0-9a-f-]+", path)
     return path + r"(\?.*)?"
@@ -205,6 +206,7 @@ def test_some_kills_leave_one_of_everything(stack_for_kills: Stack) -> None:
 def test_a_kill_after_each_external_call(stack_for_kills: Stack) -> None:
     """Points that a flow no longer comes by after its earlier kills are tried in further flows, until none is left."""
     every = _undisturbed(stack_for_kills, "calm-api")
+    every = [point for point in every if re.search(os.environ.get("CRASH_POINTS", ""), f"{point.method} {point.path}")]
     lanes = [every[lane::LANES] for lane in range(LANES)]
     left: list[Point] = []
     flows = 0

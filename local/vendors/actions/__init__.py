@@ -82,4 +82,4 @@ def build(kernel: Kernel) -> Vendor:
         web.get("/logs/{run:[0-9]+}", actions.run_log),
         web.get("/logs/{run:[0-9]+}/{job:[0-9]+}", actions.job_log),
     ]
-    return Vendor("actions", ("*.actions.githubusercontent.com",), routes, actions, actions.start)
+    return Vendor("actions", ("*.actions.githubusercontent.com",), routes, actions, actions.start, drain=actions.drain)

@@ -13,6 +13,8 @@ from local.vendors.kernel import Kernel
 
 Json = dict[str, Any]
 
+DRAIN_SECONDS = 20.0
+
 
 class Engine:
     """The runs are documents; only the execution lives in memory, so that a killed one starts again from scratch."""
@@ -33,6 +35,12 @@ class Engine:
                 for job in self.jobs(run["id"]):
                     self.store.delete(f"jobs/{run['id']}/{job['id']}")
                 self._launch(run | {"status": "queued"})
+
+    async def drain(self) -> None:
+        """Let jobs end while the vendors are there: an apply that is cut off would leave its state locked."""
+        running = [task for task in asyncio.all_tasks() if task.get_name().startswith("workflow run ")]
+        if running:
+            await asyncio.wait(running, timeout=DRAIN_SECONDS)
 
     async def dispatch(self, repository: Any, path: str, ref: str, sha: str, inputs: Json, *, actor: str) -> Json:
         """Start a workflow by hand; ValueError in GitHub's words when its file or the inputs do not allow it."""

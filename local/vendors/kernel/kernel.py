@@ -98,7 +98,10 @@ class Kernel:
         await self._start_vendors()
 
     async def stop(self) -> None:
-        """Stop accepting, finish calls in flight, stop the stand-ins in reverse order, close the files."""
+        """Let work end that needs the vendors, then stop accepting, stop in reverse order, close the files."""
+        for vendor in self._vendors.values():
+            if vendor.drain is not None:
+                await vendor.drain()
         if self._listener is not None:
             await self._listener.stop()
         if self._runner is not None:

@@ -26,6 +26,7 @@ class Vendor:
     public: object = None
     start: Callable[[], Awaitable[None]] | None = None
     stop: Callable[[], Awaitable[None]] | None = None
+    drain: Callable[[], Awaitable[None]] | None = None
     claims: Callable[[str], bool] | None = None
     takes: Callable[[web.Request], bool] | None = None
     secret_fields: frozenset[str] = field(default=frozenset())
