@@ -61,8 +61,8 @@ type Check = Callable[..., list[str]]
 type Entry = dict[str, Any]
 
 
-def load_check() -> Check | None:
-    """The contract check, which is not part of the project; None where it is absent."""
+def load_module() -> Any:
+    """The vendors' contracts, which are not part of the project; None where they are absent."""
     if not (FOLDER / "contractcheck.py").exists():
         return None
     sys.path.insert(0, str(FOLDER))
@@ -74,6 +74,14 @@ def load_check() -> Check | None:
         specification.loader.exec_module(module)
     finally:
         sys.path.remove(str(FOLDER))
+    return module
+
+
+def load_check() -> Check | None:
+    """The contract check; None where it is absent."""
+    module = load_module()
+    if module is None:
+        return None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)  # it leaves the files of its contracts to the collector
         for host in (*HOSTS, *(f"x.{name}" for name in CONTRACTS)):

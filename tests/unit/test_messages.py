@@ -1,9 +1,7 @@
 """What is told, in the form of each chat: complete, harmless whatever a person typed, never too long."""
 
-import importlib.util
 import json
 import re
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,7 +15,7 @@ from shared.messages import CARD_LIMIT, adaptive_card, blocks, fallback, size_of
 from shared.models.messages import Fact, Link, Message, MessageKind
 from shared.models.plan import MadeObject
 from shared.models.problem import Problem
-from tests.e2e.contracts import FOLDER
+from tests.e2e import contracts
 from tests.unit.test_authorisation import record
 
 HOSTILE = (
@@ -146,18 +144,10 @@ def test_a_notice_says_what_to_do() -> None:
 
 
 def _card_errors(card: Document) -> list[str]:
-    if not (FOLDER / "contractcheck.py").exists():
-        pytest.skip(f"the vendors' contracts are not at {FOLDER}: cards were not held against their schema")
-    sys.path.insert(0, str(FOLDER))
-    try:
-        found = importlib.util.spec_from_file_location("contractcheck", FOLDER / "contractcheck.py")
-        assert found is not None
-        assert found.loader is not None
-        module = importlib.util.module_from_spec(found)
-        found.loader.exec_module(module)
-        errors: list[str] = module.card_errors(card)
-    finally:
-        sys.path.remove(str(FOLDER))
+    module = contracts.load_module()
+    if module is None:
+        pytest.skip(f"the vendors' contracts are not at {contracts.FOLDER}: cards were not held against their schema")
+    errors: list[str] = module.card_errors(card)
     return errors
 
 
