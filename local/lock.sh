@@ -7,10 +7,10 @@ upgrade=${UPGRADE:+--upgrade}
 
 compile() {
     # shellcheck disable=SC2086  # an empty $upgrade must vanish
-    "$uv" pip compile --quiet --universal --python-version 3.13 --generate-hashes --custom-compile-command "make lock" $upgrade "$@"
+    "$uv" pip compile --quiet --system-certs --universal --python-version 3.13 --generate-hashes --custom-compile-command "make lock" $upgrade "$@"
 }
 
 compile requirements.in --output-file requirements.txt
 compile local/requirements.in --constraints requirements.txt --output-file local/requirements.txt
 compile requirements-dev.in --constraints local/requirements.txt --output-file requirements-dev.txt
-"$uv" --version | sed -n 's/^uv \([0-9.]*\).*/uv==\1/p' | "$uv" pip compile --quiet --universal --generate-hashes --custom-compile-command "make lock" - --output-file local/bootstrap.txt
+"$uv" --version | sed -n 's/^uv \([0-9.]*\).*/uv==\1/p' | "$uv" pip compile --quiet --system-certs --universal --generate-hashes --custom-compile-command "make lock" - --output-file local/bootstrap.txt

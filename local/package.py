@@ -45,7 +45,7 @@ def build() -> Path:
 def install(folder: Path) -> str:
     """Make an environment with the locked packages of the product, and the worker library the platform brings."""
     uv, python = str(CHECKOUT / ".venv/bin/uv"), str(folder / "venv/bin/python")
-    target = ["--quiet", "--python", python]
+    target = ["--quiet", "--system-certs", "--python", python]
     subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, str(folder / "venv")], check=True)
     subprocess.run([uv, "pip", "sync", *target, "--require-hashes", str(folder / "app/requirements.txt")], check=True)
     worker = ["--constraint", str(CHECKOUT / "local/requirements.txt"), "--no-deps", *HOST_ONLY]

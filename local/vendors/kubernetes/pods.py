@@ -66,7 +66,7 @@ async def _packages(kernel: Kernel, files: list[Path]) -> Path:
     names = [part for file in files for part in ("-r", str(file))]
     if uv:
         steps = [[uv, "venv", "--quiet", "--python", sys.executable, str(folder)]]
-        steps += [[uv, "pip", "install", "--quiet", "--python", python, *names]] if names else []
+        steps += [[uv, "pip", "install", "--quiet", "--system-certs", "--python", python, *names]] if names else []
     else:
         steps = [[sys.executable, "-m", "venv", str(folder)]]
         steps += [[python, "-m", "pip", "install", "--quiet", *names]] if names else []
