@@ -1,6 +1,7 @@
-"""CPU time and memory of a process and everything it started (its session), read from /proc."""
+"""CPU time and memory of a process and everything it started, read from /proc."""
 
 import os
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,9 +21,10 @@ class Used:
         return self.cpu - before.cpu
 
 
-def used(session: int) -> Used:
-    """Sum over the processes of a session; those that ended meanwhile are in their parents' children time."""
-    cpu, memory = 0.0, 0.0
+def used(root: int) -> Used:
+    """Sum over a process and its descendants, whatever session they are in; the ended ones count for their parents."""
+    children: dict[int, list[int]] = defaultdict(list)
+    figures: dict[int, Used] = {}
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
@@ -30,7 +32,12 @@ def used(session: int) -> Used:
             fields = (entry / "stat").read_text().rpartition(")")[2].split()
         except OSError:
             continue
-        if int(fields[3]) == session:
-            cpu += sum(int(field) for field in fields[11:15]) / TICKS
-            memory += int(fields[21]) * PAGE_MB
-    return Used(cpu, memory)
+        pid = int(entry.name)
+        children[int(fields[1])].append(pid)
+        figures[pid] = Used(sum(int(field) for field in fields[11:15]) / TICKS, int(fields[21]) * PAGE_MB)
+    found, open_ = [], [root]
+    while open_:
+        pid = open_.pop()
+        found += [figures[pid]] if pid in figures else []
+        open_ += children[pid]
+    return Used(sum(one.cpu for one in found), sum(one.memory for one in found))

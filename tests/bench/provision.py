@@ -52,16 +52,16 @@ def onboardings(stack: Stack, counts: list[int]) -> None:
     desk = Desk(stack)
     for system, delay in LATENCY.items():
         stack.vendors_admin("POST", "latency", {"system": system, "delay_ms": delay})
-    sessions = [pid for name, (pid, _) in _processes(stack).items() if name in ("host", "vendors")]
+    roots = [pid for name, (pid, _) in _processes(stack).items() if name in ("host", "vendors")]
     head = ("at once", "wall s", "path s", "wall/path", "all done s", "app CPU s", "stand-ins CPU s", "app MB")
     say("".join(f"{title:>16}" for title in head))
     for count in counts:
-        before = [used(pid) for pid in sessions]
+        before = [used(pid) for pid in roots]
         begun = time.perf_counter()
         with ThreadPoolExecutor(count) as pool:
             found = list(pool.map(lambda n, count=count: onboard(desk, f"b{count}-{n}-api"), range(count)))
         elapsed = time.perf_counter() - begun
-        after = [used(pid) for pid in sessions]
+        after = [used(pid) for pid in roots]
         cpu = [now.since(then) / count for now, then in zip(after, before, strict=True)]
         wall, path = (statistics.median(getattr(one, name) for one in found) for name in ("wall", "path"))
         ratio = statistics.median(one.ratio for one in found)

@@ -41,9 +41,9 @@ class Row:
     memory: float
 
 
-def measure(engine: str, ideal: float, count: int, session: int, run: Callable[[int], None]) -> Row:
+def measure(engine: str, ideal: float, count: int, root: int, run: Callable[[int], None]) -> Row:
     """Start `count` runs at once and follow each to its end."""
-    before, begun = used(session), time.perf_counter()
+    before, begun = used(root), time.perf_counter()
 
     def timed(number: int) -> float:
         run(number)
@@ -51,7 +51,7 @@ def measure(engine: str, ideal: float, count: int, session: int, run: Callable[[
 
     with ThreadPoolExecutor(count) as pool:
         seconds = list(pool.map(timed, range(count)))
-    after = used(session)
+    after = used(root)
     return Row(
         engine, count, statistics.median(seconds), max(seconds), ideal / 1000, after.since(before) / count, after.memory
     )
@@ -59,7 +59,7 @@ def measure(engine: str, ideal: float, count: int, session: int, run: Callable[[
 
 @contextmanager
 def ten_steps(folder: Path) -> Iterator[tuple[str, int]]:
-    """The ten-step app on the local host: its address and its session."""
+    """The ten-step app on the local host: its address and its process."""
     ready = folder / "ready"
     command = [sys.executable, "-m", "local.host", "--root", str(APP), "--port", "0", "--data", str(folder)]
     command += ["--ready-file", str(ready), "--log", "WARNING"]
@@ -136,11 +136,11 @@ def register(stack: Stack, backend: Backend) -> None:
 def side_by_side(stack: Stack, folder: Path, counts: list[int]) -> list[Row]:
     """Both engines in turns, so that a busy moment of the machine hits both."""
     rows = []
-    with real_backstage(stack, folder / "backstage") as backend, ten_steps(folder / "steps") as (address, session):
+    with real_backstage(stack, folder / "backstage") as backend, ten_steps(folder / "steps") as (address, root):
         register(stack, backend)
         for count in counts:
             for flow, ideal in IDEAL.items():
                 run = durable(address, flow.replace(" ", "_"))
-                rows.append(measure(f"App Store, {flow}", ideal, count, session, run))
+                rows.append(measure(f"App Store, {flow}", ideal, count, root, run))
             rows.append(measure("Backstage", IDEAL["in turn"], count, backend.pid, scaffolder(backend)))
     return rows
