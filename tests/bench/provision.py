@@ -39,7 +39,7 @@ class Onboarding:
 
 def onboard(desk: Desk, name: str) -> Onboarding:
     """Order, approve, wait to the end."""
-    request, digest = desk.planned(name)
+    request, digest = desk.planned(name, seconds=3000)
     desk.approve(request, digest)
     document: Document = desk.wait(request, "succeeded", seconds=3000)
     branches = set(timeline.BRANCHES)

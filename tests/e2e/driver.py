@@ -88,10 +88,10 @@ class Desk:
         """Approve, reject, cancel, retry or undo."""
         return self.call("POST", f"requests/{request_id}/{decision}", persona, fields)
 
-    def planned(self, name: str, **changes: Any) -> tuple[str, str]:
+    def planned(self, name: str, *, seconds: float = 90.0, **changes: Any) -> tuple[str, str]:
         """Order and wait for the plan; returns request id and plan digest."""
         request_id = self.order(name, **changes)
-        return request_id, str(self.wait(request_id, "awaiting_approval")["plan"]["digest"])
+        return request_id, str(self.wait(request_id, "awaiting_approval", seconds=seconds)["plan"]["digest"])
 
     def approve(self, request_id: str, digest: str, persona: str = "approver") -> None:
         """Approve; fails when it is refused."""
