@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+LAST = chr(0x10FFFF)  # sorts after everything that a key holds
 SCHEMA = "CREATE TABLE IF NOT EXISTS documents (vendor TEXT, key TEXT, value TEXT NOT NULL, PRIMARY KEY (vendor, key))"
 
 
@@ -88,11 +89,10 @@ class Store:
     def list(self, prefix: str = "") -> Iterator[tuple[str, Any]]:
         """The documents whose key starts with `prefix`, in the order of their keys, as they are at the call."""
         rows = self._database.execute(
-            "SELECT key, value FROM documents WHERE vendor = ? AND key >= ? AND substr(key, 1, ?) = ? ORDER BY key",
+            "SELECT key, value FROM documents WHERE vendor = ? AND key >= ? AND key < ? ORDER BY key",
             self._vendor,
             prefix,
-            str(len(prefix)),
-            prefix,
+            prefix + LAST,
         ).fetchall()
         return ((key, json.loads(value)) for key, value in rows)
 

@@ -71,7 +71,9 @@ class Clusters:
         Raises:
             KubernetesError: the principal may not, in the Azure CLI's words.
         """
-        self._require_role(principal, "Azure Kubernetes Service Cluster User Role", self._cluster_id(cluster) or "")
+        self._require_role(
+            principal, "Azure Kubernetes Service Cluster User Role", self._cluster_ids().get(cluster, "")
+        )
 
     def require_writer(self, cluster: str, namespace: str, principal: str) -> None:
         """Demand the role that may change what is in a namespace (Azure RBAC for Kubernetes).
@@ -79,7 +81,7 @@ class Clusters:
         Raises:
             KubernetesError: the principal may not.
         """
-        scope = f"{self._cluster_id(cluster)}/namespaces/{namespace}"
+        scope = f"{self._cluster_ids().get(cluster)}/namespaces/{namespace}"
         self._require_role(principal, "Azure Kubernetes Service RBAC Writer", scope)
 
     def _require_role(self, principal: str, role: str, scope: str) -> None:
@@ -142,8 +144,12 @@ class Clusters:
     async def _sweep(self) -> None:
         """Remove what lies in namespaces that no longer exist."""
         while True:
-            for place, manifest in self.objects():
-                if manifest["kind"] != "Namespace" and not self._has_namespace(place.cluster, place.namespace):
+            kept = list(self.objects())
+            homes = {(place.cluster, place.namespace) for place, _ in kept}
+            clusters = self._cluster_ids() if homes else {}
+            gone = {home for home in homes if not self._has_namespace(clusters.get(home[0]), home[1])}
+            for place, manifest in kept:
+                if manifest["kind"] != "Namespace" and (place.cluster, place.namespace) in gone:
                     self._store.delete(place.key(manifest["kind"]))
                     if manifest["kind"] == "Deployment" and (pod := self.pods.pop(place, None)):
                         await pod.stop()
@@ -202,20 +208,20 @@ class Clusters:
         return f"{KINDS[manifest['kind']][1]}/{manifest['metadata']['name']} {done}"
 
     def _require_namespace(self, cluster: str, namespace: str) -> None:
-        if self._cluster_id(cluster) is None:
+        cluster_id = self._cluster_ids().get(cluster)
+        if cluster_id is None:
             raise KubernetesError(f"Unable to connect to the server: dial tcp: lookup {cluster}: no such host")
-        if not self._has_namespace(cluster, namespace):
+        if not self._has_namespace(cluster_id, namespace):
             raise KubernetesError(f'Error from server (NotFound): namespaces "{namespace}" not found')
 
-    def _has_namespace(self, cluster: str, namespace: str) -> bool:
+    def _has_namespace(self, cluster_id: str | None, namespace: str) -> bool:
         """A namespace exists when ARM has made it (managedNamespaces)."""
-        path = f"{self._cluster_id(cluster)}/managedNamespaces/{namespace}"
-        found = self._kernel.vendor("arm").resource(path)
+        found = self._kernel.vendor("arm").resource(f"{cluster_id}/managedNamespaces/{namespace}")
         return found is not None and found["properties"]["provisioningState"] in ("Succeeded", "Updating")
 
-    def _cluster_id(self, cluster: str) -> str | None:
-        clusters = self._kernel.vendor("arm").resources(kind=CLUSTER_TYPE)
-        return next((item["id"] for item in clusters if item["name"] == cluster), None)
+    def _cluster_ids(self) -> dict[str, str]:
+        """ARM ids of the clusters by their names."""
+        return {item["name"]: item["id"] for item in self._kernel.vendor("arm").resources(kind=CLUSTER_TYPE)}
 
     def _remember(self, place: Place, pod: Pod) -> None:
         if pod.process is not None:
