@@ -1,7 +1,5 @@
 """The application's repository: its content, its protection, its environments, its pipeline."""
 
-import asyncio
-
 from activities._activity import activity, look
 from shared import archetypes
 from shared import plan as plans
@@ -70,8 +68,8 @@ async def set_content(data: ActivityInput) -> Nothing:
     branch that somebody moved meanwhile is a conflict.
     """
     record = await _record(data)
-    # A third of a second of work: other requests go on meanwhile.
-    files = await asyncio.to_thread(archetypes.render, record.body.archetype, answers(record))
+    # Not in a thread: copier changes the working directory of the whole process for a moment.
+    files = archetypes.render(record.body.archetype, answers(record))
     listed = [github.File(path, content, executable) for path, (content, executable) in files.items()]
     name = record.application
     tree = await github.create_tree(name, listed)
