@@ -179,7 +179,9 @@ async def _serve(
         caller = ANONYMOUS if public else await authenticate(headers)
         call = Call(caller, req.route_params, req.params, headers, client, req.get_body(), path, span)
         identifier = req.route_params.get("id", "")
-        with call.about(identifier) if _REQUEST.fullmatch(identifier) else nullcontext():
+        # Whoever only looks adds nothing to the request's trace: a page that asks each second would bury it.
+        changes = req.method != "GET" and _REQUEST.fullmatch(identifier)
+        with call.about(identifier) if changes else nullcontext():
             answer = await handler(call)
     except AppStoreError as error:
         answer = problem_answer(error, path)

@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -98,10 +99,13 @@ def test_a_wrong_setting_switches_telemetry_off_and_names_the_variable(monkeypat
 
 
 def test_a_step_hangs_below_its_branch_and_its_calls_below_it(told: Recorder) -> None:
-    with spans.working_for(RUN, "start_apply"), spans.step(RUN, "start_apply", 3):
-        with spans.vendor_call("github", "dispatch workflow", method="POST", host="api.github.com", tries=2) as call:
-            call.answered(200, "vendor-1")
-            header = ids.parse_traceparent(call.traceparent["traceparent"])
+    with (
+        spans.working_for(RUN, "start_apply"),
+        spans.step(RUN, "start_apply", 3),
+        spans.vendor_call("github", "dispatch workflow", method="POST", host="api.github.com", tries=2) as call,
+    ):
+        call.answered(200, "vendor-1")
+        header = ids.parse_traceparent(call.traceparent["traceparent"])
     step, called = told.span("start_apply"), told.span("github: dispatch workflow")
     assert step.context is not None
     assert called.context is not None
@@ -128,9 +132,12 @@ def test_a_step_hangs_below_its_branch_and_its_calls_below_it(told: Recorder) ->
 
 
 def test_a_call_of_a_reading_activity_hangs_below_what_will_surely_be_told(told: Recorder) -> None:
-    with spans.working_for(RUN, "read_apply_result"), spans.look(RUN, "read_apply_result"):
-        with spans.vendor_call("blob storage", "get blob"):
-            pass
+    with (
+        spans.working_for(RUN, "read_apply_result"),
+        spans.look(RUN, "read_apply_result"),
+        spans.vendor_call("blob storage", "get blob"),
+    ):
+        pass
     parent = told.span("blob storage: get blob").parent
     assert parent is not None
     assert parent.span_id == ids.run_span(REQUEST, attempt=2, undo=False)
@@ -154,9 +161,12 @@ def test_an_error_ends_a_span_with_its_type_and_goes_on(told: Recorder) -> None:
 
 def test_the_callers_trace_is_a_link_and_never_the_requests_trace(told: Recorder) -> None:
     theirs = ids.traceparent(0xABC, 0xDEF)
-    with spans.http_call("create_request", "POST", "/api/requests", theirs) as span:
-        with spans.about_request(span, REQUEST), spans.vendor_call("entra id", "get signing keys"):
-            pass
+    with (
+        spans.http_call("create_request", "POST", "/api/requests", theirs) as span,
+        spans.about_request(span, REQUEST),
+        spans.vendor_call("entra id", "get signing keys"),
+    ):
+        pass
     http, call = told.span("POST /api/requests"), told.span("entra id: get signing keys")
     assert http.context is not None
     assert call.parent is not None
@@ -320,7 +330,7 @@ def test_a_secret_in_a_text_or_an_exception_reaches_nothing(told: Recorder, caps
     logging.getLogger("appstore").setLevel(logging.INFO)
     with spans.working_for(RUN, "x"):
         try:
-            raise RuntimeError(f"Authorization: Bearer {CANARY}")
+            _fail(f"Authorization: Bearer {CANARY}")
         except RuntimeError:
             LOGGER.exception("password=%s", CANARY)
         with correlated(step=f"token {CANARY}"), spans.vendor_call("github", f"bearer {CANARY}"):
@@ -332,6 +342,10 @@ def test_a_secret_in_a_text_or_an_exception_reaches_nothing(told: Recorder, caps
     assert first.trace_id == second.trace_id == ids.trace_of(REQUEST)
     assert first.severity_text == "ERROR"
     assert CANARY not in told.everything() + json.dumps(lines)
+
+
+def _fail(words: str) -> None:
+    raise RuntimeError(words)
 
 
 # -- the way out -----------------------------------------------------------------------------------------------------
@@ -356,7 +370,7 @@ def _record(number: int = 1) -> SpanRecord:
 
 def test_what_is_told_while_the_sdk_loads_is_kept_up_to_a_limit() -> None:
     slow = _Slow()
-    go = pipeline.threading.Event()
+    go = threading.Event()
 
     def build(_losses: Losses) -> _Slow:
         go.wait(10)
@@ -392,7 +406,7 @@ def test_a_receiver_that_takes_nothing_costs_the_caller_nothing_and_is_counted(
     told: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told.spans()  # loaded
-    blocked = pipeline.threading.Event()
+    blocked = threading.Event()
 
     def hang(_batch: object) -> Any:
         blocked.wait(20)
@@ -420,7 +434,7 @@ def test_only_a_thread_loads_the_sdk(monkeypatch: pytest.MonkeyPatch) -> None:
     loaded_by: list[str] = []
 
     def sink_of(_settings: TelemetrySettings, _losses: Losses) -> _Slow:
-        loaded_by.append(pipeline.threading.current_thread().name)
+        loaded_by.append(threading.current_thread().name)
         return _Slow()
 
     monkeypatch.setenv("APPSTORE_TELEMETRY_EXPORTER", "console")
