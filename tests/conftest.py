@@ -9,6 +9,7 @@ import pytest_socket
 
 from local.stack import Stack
 from local.traces.receiver import Receiver, receiving
+from tests import clocks
 
 ROOT = Path(__file__).resolve().parent.parent
 WITHOUT_NETWORK = (ROOT / "tests" / "unit", ROOT / "tests" / "structure")
@@ -43,12 +44,16 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture(scope="session")
 def shared_stack(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver) -> Iterator[Stack]:
-    """One local run for the whole session, on free ports, with state under pytest's own folder."""
+    """One local run for the whole session, on free ports, with state under pytest's own folder.
+
+    The host's clocks leap an hour soon after it has started: nothing may notice.
+    """
     environment = {
         "APPSTORE_TELEMETRY_EXPORTER": "otlp",
         "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url,
         "OTEL_BSP_SCHEDULE_DELAY": "200",
         "OTEL_METRIC_EXPORT_INTERVAL": "5000",
+        "TZ": clocks.springing(45),
     }
     with Stack(tmp_path_factory.mktemp("stack"), host_environment=environment) as stack:
         yield stack

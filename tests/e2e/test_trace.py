@@ -1,5 +1,6 @@
 """One trace per request, seen from outside: by an OTLP receiver, and across a killed host."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from local.traces.receiver import Receiver, Span, receiving
 from shared.telemetry import ids
 from tests.e2e.driver import Desk, body, until
 
+SLACK = timedelta(seconds=1)
 THEIRS = "00-" + "ab" * 16 + "-" + "cd" * 8 + "-01"
 
 
@@ -46,6 +48,20 @@ def test_a_request_that_is_cancelled_is_one_trace_without_orphans(desk: Desk, re
     labels = [labels for labels, _ in receiver.points("http.client.request.duration")]
     assert {"appstore.system", "appstore.operation"} <= set.intersection(*(set(each) for each in labels))
     assert not [each for each in labels if "req-" in str(each)]
+
+
+def test_times_are_utc_although_the_hosts_clocks_leap(desk: Desk) -> None:
+    before = datetime.now(UTC)
+    request_id, _digest = desk.planned("zoned-api")
+    request = desk.request(request_id)
+    after = datetime.now(UTC)
+    times = [request["createdAt"], request["updatedAt"]]
+    times += [step[name] for step in request["steps"] for name in ("startedAt", "finishedAt")]
+    assert len(times) > 6
+    assert [text for text in times if not before - SLACK <= datetime.fromisoformat(text) <= after + SLACK] == []
+    left = datetime.fromisoformat(request["decideBefore"]) - datetime.fromisoformat(request["updatedAt"])
+    assert abs(left - timedelta(hours=72)) < SLACK
+    assert desk.decide(request_id, "cancel").status_code == 202
 
 
 @pytest.mark.long
