@@ -36,7 +36,7 @@ CHANGES = [
 ]
 
 
-@pytest.fixture(params=ZONES.values(), ids=ZONES)
+@pytest.fixture(params=list(ZONES.values()), ids=list(ZONES))
 def zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setenv("TZ", request.param)
     time.tzset()
