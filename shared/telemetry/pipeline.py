@@ -126,7 +126,7 @@ def pipeline() -> Pipeline | None:
     settings, problem = telemetry_settings()
     if problem:
         _log.warning("telemetry is off: %s", problem)
-    if settings.appstore_telemetry_exporter == "none":
+    if settings.otel_sdk_disabled or settings.appstore_telemetry_exporter == "none":
         return None
 
     def build(losses: Losses) -> Sink:

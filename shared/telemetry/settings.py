@@ -33,6 +33,7 @@ class TelemetrySettings(Settings):
         validate_default=True,
         description="Connection string of Application Insights; needed by that exporter only.",
     )
+    otel_sdk_disabled: bool = Field(default=False, description="`true` is the same as the exporter `none`.")
     otel_service_name: str = Field(default="appstore", description="Name of this app in traces; role name in Azure.")
     otel_exporter_otlp_endpoint: str = Field(
         default="http://localhost:4318", description="Base address of an OTLP/HTTP receiver, for the exporter `otlp`."

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from local.platform import SECRETS
 from local.traces.__main__ import record
 from local.traces.picture import picture
 from local.traces.receiver import Receiver, Span, receiving
@@ -48,6 +49,8 @@ def test_a_request_that_is_cancelled_is_one_trace_without_orphans(desk: Desk, re
     labels = [labels for labels, _ in receiver.points("http.client.request.duration")]
     assert {"appstore.system", "appstore.operation"} <= set.intersection(*(set(each) for each in labels))
     assert not [each for each in labels if "req-" in str(each)]
+    told = str(receiver.messages)
+    assert [secret for secret in (*SECRETS.values(), "teams-webhook-signature", "eyJ") if secret in told] == []
 
 
 def test_times_are_utc_although_the_hosts_clocks_leap(desk: Desk) -> None:

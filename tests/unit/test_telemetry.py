@@ -12,6 +12,7 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from shared.clients import _http
 from shared.clients._http import Call, Vendor
@@ -85,6 +86,25 @@ def test_nothing_is_built_without_an_exporter(monkeypatch: pytest.MonkeyPatch) -
         assert call.traceparent == {}
         assert current().trace_id == ids.trace_of(REQUEST)  # for log lines
     measure("appstore.approvals.pending", 1)
+
+
+def test_the_standard_variable_switches_it_off_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("APPSTORE_TELEMETRY_EXPORTER", "otlp")
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
+    pipeline.pipeline.cache_clear()
+    assert pipeline.pipeline() is None
+    pipeline.pipeline.cache_clear()
+
+
+def test_a_start_hands_the_requests_trace_to_the_durable_extension(told: Recorder) -> None:
+    assert told
+    carrier: dict[str, str] = {}
+    with spans.carried(REQUEST):
+        TraceContextTextMapPropagator().inject(carrier)  # what the SDK's start_new does
+    assert ids.parse_traceparent(carrier["traceparent"]) == (ids.trace_of(REQUEST), ids.root_of(REQUEST))
+    after: dict[str, str] = {}
+    TraceContextTextMapPropagator().inject(after)
+    assert after == {}
 
 
 def test_a_wrong_setting_switches_telemetry_off_and_names_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
