@@ -408,8 +408,8 @@ def test_what_is_told_while_the_sdk_loads_is_kept_up_to_a_limit() -> None:
 def test_the_end_of_the_process_waits_for_no_receiver() -> None:
     way = Pipeline(lambda _losses: _Slow())
     begun = time.monotonic()
-    way.close(0.05)
-    assert time.monotonic() - begun < 0.4
+    way.close(0.2)
+    assert time.monotonic() - begun < 1.5  # the sink takes 2 s
 
 
 def test_an_sdk_that_does_not_load_loses_and_counts() -> None:
@@ -438,7 +438,7 @@ def test_a_receiver_that_takes_nothing_costs_the_caller_nothing_and_is_counted(
     begun = time.monotonic()
     for number in range(1, QUEUE + 101):
         way.tell(_record(number))
-    assert time.monotonic() - begun < 2.0
+    assert time.monotonic() - begun < 10.0  # a caller who waited would wait 20 s
     assert way.losses.counts() == {("traces", "queue_full"): 100}
     blocked.set()
     told.sdk._tracers.force_flush()
