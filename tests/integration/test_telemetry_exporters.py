@@ -199,7 +199,7 @@ def test_a_receiver_that_is_down_slows_nothing_and_is_counted(how: str, monkeypa
             assert way.losses.counts()["traces", "not_accepted"] >= 1
             begun = time.monotonic()
             way.close()
-            assert time.monotonic() - begun < pipeline.GRACE_SECONDS * 2 + 0.5
+            assert time.monotonic() - begun < pipeline.GRACE_SECONDS * 2 + 5.0
 
 
 def test_the_console_gets_one_line_for_each_span(

@@ -1,6 +1,6 @@
 import re
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared import instance_ids, names
@@ -11,6 +11,7 @@ APPLICATIONS = st.builds(lambda first, parts: f"{first}x{'-'.join(parts)}", st.s
 ENVIRONMENTS = st.sampled_from(["dev", "qa", "prod"])
 
 
+@settings(deadline=None)
 @given(APPLICATIONS, ENVIRONMENTS)
 def test_names_keep_every_systems_rules(application: str, environment: str) -> None:
     made = names.environment_names(application, environment, "req-1")
@@ -38,6 +39,7 @@ LONG = st.builds(
 TAIL = st.text(CHARACTERS, min_size=1, max_size=5)
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(LONG, st.lists(TAIL, min_size=2, max_size=6, unique=True), st.booleans())
 def test_names_that_are_the_same_after_shortening_are_not(stem: str, tails: list[str], shared: bool) -> None:
     applications = [f"{stem}{tail}" for tail in tails]
@@ -65,6 +67,7 @@ def test_many_names_of_one_stem_stay_apart() -> None:
     assert len({one.key_vault for one in made}) == len({one.postgres for one in made}) == len(made)
 
 
+@settings(deadline=None)
 @given(APPLICATIONS, APPLICATIONS)
 def test_an_application_and_environment_cannot_be_written_as_another_pair(first: str, second: str) -> None:
     pairs = [(name, environment) for name in (first, second) for environment in ("dev", "qa", "prod")]

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
@@ -45,6 +45,7 @@ def _hex(number: int, digits: int = 16) -> str:
 # -- ids -------------------------------------------------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(st.integers(min_value=1, max_value=50), st.integers(min_value=1, max_value=50))
 def test_every_attempt_of_a_request_is_in_one_trace_and_has_its_own_span(first: int, second: int) -> None:
     assert ids.trace_of(REQUEST) == ids.trace_of(REQUEST) < 2**128
@@ -70,6 +71,7 @@ def test_a_header_that_is_no_traceparent_is_none(header: str) -> None:
     assert ids.parse_traceparent(header) is None
 
 
+@settings(deadline=None)
 @given(st.integers(1, 2**128 - 1), st.integers(1, 2**64 - 1))
 def test_a_traceparent_is_read_as_it_was_written(trace_id: int, span_id: int) -> None:
     assert ids.parse_traceparent(ids.traceparent(trace_id, span_id)) == (trace_id, span_id)

@@ -82,7 +82,7 @@ def test_what_is_old_is_old_by_the_clock_on_the_wall_of_nobody() -> None:
 
 
 @pytest.mark.usefixtures("zone")
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None)
 @given(st.datetimes(WALL, WALL + timedelta(days=730)), st.floats(0.001, 400))
 def test_a_deadline_is_as_far_away_as_it_was_set(planned: datetime, hours: float) -> None:
     start = planned.replace(tzinfo=UTC)
