@@ -8,7 +8,7 @@ WORKERS ?= 4
 export PYTHONDONTWRITEBYTECODE :=
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.local/cache/bytecode
 
-.PHONY: help run once test lint unit proofs crash-matrix bench-cold-start bench-provision docs drift audit-verify undo test-backstage test-package size lock clean setup setup-dev
+.PHONY: help run once test lint unit proofs crash-matrix bench-cold-start bench-provision docs trace-picture drift audit-verify undo test-backstage test-package size lock clean setup setup-dev
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -60,6 +60,9 @@ bench-provision: setup-dev ## 1, 10, 50 onboardings at once, and the same ten st
 
 docs: setup-dev ## write the generated parts of docs/ anew
 	@exec $(PYTHON) -m docs.generate
+
+trace-picture: setup ## onboard once, kill the host in the middle, draw the one trace into docs/trace.svg
+	@exec $(PYTHON) -m local.traces $(TRACE_ARGS)
 
 test-backstage: setup-dev ## the Backstage client and its stand-in against a real Backstage from npm, on PostgreSQL
 	@$(PYTHON) -m tests.backstage.backend

@@ -2,8 +2,8 @@
 
 An activity may run twice, and may run after its request was cancelled. The decorator validates the payload, asks the
 register whether the step is done already (then its recorded result is returned and no vendor is called) or must not
-start any more, keeps the step row that people see, and turns every error into an Outcome: only a transient error is
-raised, because only that is worth the durable retry.
+start any more, keeps the step row that people see, tells of it (spans, metrics, a log line), and turns every error into
+an Outcome: only a transient error is raised, because only that is worth the durable retry.
 """
 
 import inspect
@@ -17,6 +17,7 @@ from shared.canonical import digest
 from shared.clock import utc_now
 from shared.errors import (
     AppStoreError,
+    IntegrationError,
     PolicyViolationError,
     RequestRejectedError,
     TransientIntegrationError,
@@ -27,7 +28,10 @@ from shared.models.records import RequestState, StepRecord, StepState
 from shared.models.runs import ActivityInput, Effect, Run
 from shared.outcome import Outcome
 from shared.register import steps
+from shared.telemetry import logs, spans
+from shared.telemetry.metrics import measure
 
+logs.install()
 blueprint = df.Blueprint()
 ACTIVITIES: dict[str, type[ActivityInput]] = {}
 _REGISTERED: dict[str, Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]] = {}
@@ -53,7 +57,8 @@ def activity[I: ActivityInput, E: Effect](work: Effectful[I, E]) -> Effectful[I,
 
     async def run(payload_document: dict) -> dict:  # type: ignore[type-arg] # the worker accepts plain types only
         data = payload.model_validate(payload_document)
-        return _as_dict(await _step(work.__name__, work, data))
+        with spans.working_for(data.run, work.__name__):
+            return _as_dict(await _step(work.__name__, work, data))
 
     return _register(work, payload, run)
 
@@ -64,7 +69,10 @@ def look[I: ActivityInput, E: Effect](work: Effectful[I, E]) -> Effectful[I, E]:
 
     async def run(payload_document: dict) -> dict:  # type: ignore[type-arg] # the worker accepts plain types only
         data = payload.model_validate(payload_document)
-        return _as_dict(await _attempt(work.__name__, work, data))
+        with spans.working_for(data.run, work.__name__), spans.look(data.run, work.__name__) as span:
+            outcome = await _attempt(work.__name__, work, data)
+            _note(span, outcome)
+            return _as_dict(outcome)
 
     return _register(work, payload, run)
 
@@ -96,6 +104,7 @@ async def _step[I: ActivityInput, E: Effect](name: str, work: Effectful[I, E], d
     before = standing.step
     # A removal is never answered from memory: what it removed may have been made again since.
     if before and before.state is StepState.DONE and before.fingerprint == fingerprint and not run.undo:
+        spans.tell_kept(run, name)
         return Outcome.done(before.outcome)
     refusal = _refusal(standing, run, name)
     if refusal:
@@ -103,16 +112,27 @@ async def _step[I: ActivityInput, E: Effect](name: str, work: Effectful[I, E], d
         if before and before.state in (StepState.RUNNING, StepState.RETRYING):
             await steps.write(run, _ended(before, outcome))
         return outcome
+    if before and before.state is StepState.RUNNING:
+        spans.tell_interrupted(run, name, before.attempts, before.tried_at or before.started_at)
     row = _begun(run, name, fingerprint, before)
     await steps.write(run, row)
-    try:
-        outcome = await _attempt(name, work, data)
-    except TransientIntegrationError as error:
-        problem = problem_of(error, name)
-        await steps.write(run, row.model_copy(update={"state": StepState.RETRYING, "problem": problem}))
-        raise
-    await steps.write(run, _ended(row, outcome))
+    with spans.step(run, name, row.attempts) as span:
+        try:
+            outcome = await _attempt(name, work, data)
+        except TransientIntegrationError as error:
+            problem = problem_of(error, name)
+            await steps.write(run, row.model_copy(update={"state": StepState.RETRYING, "problem": problem}))
+            raise
+        await steps.write(run, _ended(row, outcome))
+        _note(span, outcome)
     return outcome
+
+
+def _note(span: spans.Span, outcome: Outcome) -> None:
+    code = outcome.problem.code if outcome.problem else None
+    span.note({"appstore.outcome": outcome.status, "appstore.code": code})
+    span.error = code if not outcome.ok else None
+    LOGGER.info("%s is %s%s", span.name, outcome.status, f": {code}" if code else "")
 
 
 def _fingerprint(data: ActivityInput) -> str:
@@ -142,6 +162,8 @@ def _begun(run: Run, name: str, fingerprint: str, before: StepRecord | None) -> 
         started_at=before.started_at if before and before.state is not StepState.DONE else utc_now(),
         fingerprint=fingerprint,
         made=before.made if before else [],
+        tried_at=utc_now(),
+        run_attempt=run.attempt,
     )
 
 
@@ -164,15 +186,26 @@ def _ended(row: StepRecord, outcome: Outcome) -> StepRecord:
 async def _attempt[I: ActivityInput, E: Effect](name: str, work: Effectful[I, E], data: I) -> Outcome:
     try:
         effect = await work(data)
-    except TransientIntegrationError:
+    except TransientIntegrationError as error:
+        _count_failure(work, error)
+        LOGGER.warning("%s will be tried again: %s", name, error)
         raise
     except (AppStoreError, ValidationError) as error:
+        _count_failure(work, error)
         return Outcome.failed(problem_of(error, name))
     except Exception as error:  # noqa: BLE001 - a bug must park the request, not vanish in a durable retry
+        _count_failure(work, error)
         LOGGER.exception("%s failed unexpectedly", name)
         detail = f"{type(error).__name__} in {name}: a fault of the App Store, not of your request."
         return Outcome.failed(Problem(code="internal", title="The App Store failed", detail=detail, step=name))
     return Outcome.done(dict(effect.document()))
+
+
+def _count_failure(work: Callable[..., Any], error: Exception) -> None:
+    """By the system that failed: the one that was called, else the one that the activity is for."""
+    system = error.call.integration if isinstance(error, IntegrationError) else work.__module__.rpartition(".")[2]
+    code = error.code if isinstance(error, AppStoreError) else "internal"
+    measure("appstore.step.failures", 1, {"appstore.system": system, "appstore.code": code})
 
 
 def problem_of(error: Exception, step: str) -> Problem:

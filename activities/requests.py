@@ -25,7 +25,7 @@ from shared.models.runs import (
     RequestSnapshot,
     Run,
 )
-from shared.register import leases, requests, reservations, steps
+from shared.register import leases, requests, reservations, run_ends, steps
 from shared.register._table import Row, Write
 
 _S = RequestState
@@ -194,6 +194,8 @@ async def finish_request(data: FinishRequest) -> Nothing:
 
     expect = [state, _S.UNDOING] if run.undo else [_S.PROVISIONING]
     record = await advance(data, change, entry, expect, release)
+    if run.undo and state is not _S.UNDONE:
+        await run_ends.tell_cleaning(record)
     if run.undo:
         await reservations.release(record.body.owner_team, record.id)
     await leases.release(run.application, run.request_id)

@@ -24,6 +24,7 @@ from shared.authorisation import RULES, Rule, Subject, who, why_not
 from shared.configuration import settings_classes, settings_of
 from shared.identity import Caller
 from shared.models.records import RUNNING_STATES, TRANSITIONS
+from shared.telemetry.metrics import INSTRUMENTS
 from triggers._http import ENDPOINTS, Endpoint
 
 DOCS = Path(__file__).resolve().parent
@@ -212,6 +213,17 @@ def _annotation(kind: Any) -> str:
     return f"`{re.sub(r'(shared[.]archetypes|typing)[.]', '', text)}`"
 
 
+# -- metrics ---------------------------------------------------------------------------------------------------------
+
+
+def _metrics() -> str:
+    rows = [
+        (f"`{name}`", item.kind, f"`{item.unit}`", item.description, ", ".join(f"`{label}`" for label in item.labels))
+        for name, item in sorted(INSTRUMENTS.items())
+    ]
+    return _table(("metric", "kind", "unit", "what", "labels"), rows)
+
+
 # -- authorisation ---------------------------------------------------------------------------------------------------
 
 
@@ -251,6 +263,7 @@ _PARTS: dict[str, Callable[[], str]] = {
     "settings": _settings,
     "routes": _routes,
     "states": _states,
+    "metrics": _metrics,
     "authorisation": _authorisation,
     "steps": _steps,
     "archetype-fields": _archetype_fields,

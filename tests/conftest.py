@@ -8,6 +8,8 @@ import pytest
 import pytest_socket
 
 from local.stack import Stack
+from local.traces.receiver import Receiver, receiving
+from tests import clocks
 
 ROOT = Path(__file__).resolve().parent.parent
 WITHOUT_NETWORK = (ROOT / "tests" / "unit", ROOT / "tests" / "structure")
@@ -34,9 +36,26 @@ def _no_network_in_unit_tests(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def shared_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """One local run for the whole session, on free ports, with state under pytest's own folder."""
-    with Stack(tmp_path_factory.mktemp("stack")) as stack:
+def receiver() -> Iterator[Receiver]:
+    """What the session's local run tells of itself by OpenTelemetry."""
+    with receiving() as listening:
+        yield listening
+
+
+@pytest.fixture(scope="session")
+def shared_stack(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver) -> Iterator[Stack]:
+    """One local run for the whole session, on free ports, with state under pytest's own folder.
+
+    The host's clocks leap an hour soon after it has started: nothing may notice.
+    """
+    environment = {
+        "APPSTORE_TELEMETRY_EXPORTER": "otlp",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url,
+        "OTEL_BSP_SCHEDULE_DELAY": "200",
+        "OTEL_METRIC_EXPORT_INTERVAL": "5000",
+        "TZ": clocks.springing(45),
+    }
+    with Stack(tmp_path_factory.mktemp("stack"), host_environment=environment) as stack:
         yield stack
 
 

@@ -1,7 +1,9 @@
 """What every HTTP function has in common: identify the caller, call the handler, answer JSON or problem+json."""
 
 import json
+import re
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,12 +23,16 @@ from shared.errors import (
 )
 from shared.identity import Caller, authenticate
 from shared.log import LOGGER, redact
+from shared.telemetry import logs, spans
 
+logs.install()
 blueprint = df.Blueprint()
 
 # Printable ASCII; a proxy may take away spaces at the ends.
 HEADER_PATTERN = r"^[!-~]([ -~]{0,198}[!-~])?$"
 
+_REQUEST = re.compile(r"req-[0-9a-f]{12}")
+_FAULT = 500
 _STATUS = {PolicyViolationError: 422, StateConflictError: 409, ConfigurationError: 503, IntegrationError: 503}
 _TITLES = {
     400: "Bad request",
@@ -76,6 +82,11 @@ class Call:
     client: df.DurableOrchestrationClient
     raw: bytes
     path: str
+    span: spans.Span | None = None
+
+    def about(self, request_id: str) -> AbstractContextManager[None]:
+        """Let what follows belong to the trace of this request."""
+        return spans.about_request(self.span, request_id) if self.span else nullcontext()
 
     def document(self) -> Any:
         """The body as strictly parsed JSON."""
@@ -136,7 +147,11 @@ def endpoint(
         ENDPOINTS.append(Endpoint(handler.__name__, method, path, summary, body, answers, action, headers))
 
         async def run(req: func.HttpRequest, client) -> func.HttpResponse:  # type: ignore[no-untyped-def] # noqa: ANN001 - the SDK sets the hint
-            return await _serve(handler, req, client, public=action == ANYONE)
+            with spans.http_call(handler.__name__, method, f"/api/{path}", req.headers.get("traceparent", "")) as span:
+                answer = await _serve(handler, req, client, span, public=action == ANYONE)
+                span.note({"http.response.status_code": answer.status_code})
+                span.error = str(answer.status_code) if answer.status_code >= _FAULT else None
+                return answer
 
         name_and_route(run, handler.__name__, path, [method])
         return handler
@@ -155,13 +170,19 @@ def name_and_route(run: Any, name: str, path: str, methods: list[str] | None) ->
 ANONYMOUS = Caller("", "", "anonymous", frozenset(), frozenset(), (), is_service=True)
 
 
-async def _serve(handler: Handler, req: func.HttpRequest, client: Any, *, public: bool) -> func.HttpResponse:
+async def _serve(
+    handler: Handler, req: func.HttpRequest, client: Any, span: spans.Span, *, public: bool
+) -> func.HttpResponse:
     headers = {name.lower(): value for name, value in req.headers.items()}
     path = "/" + req.url.split("/", 3)[-1].split("?", 1)[0]
     try:
         caller = ANONYMOUS if public else await authenticate(headers)
-        call = Call(caller, req.route_params, req.params, headers, client, req.get_body(), path)
-        answer = await handler(call)
+        call = Call(caller, req.route_params, req.params, headers, client, req.get_body(), path, span)
+        identifier = req.route_params.get("id", "")
+        # Whoever only looks adds nothing to the request's trace: a page that asks each second would bury it.
+        changes = req.method != "GET" and _REQUEST.fullmatch(identifier)
+        with call.about(identifier) if changes else nullcontext():
+            answer = await handler(call)
     except AppStoreError as error:
         answer = problem_answer(error, path)
     except Exception:  # noqa: BLE001 - the last frame before the host: a bug is logged and answered

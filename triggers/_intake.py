@@ -28,6 +28,7 @@ from shared.quotas import Use
 from shared.register import claims, requests, reservations
 from shared.register.audit import Entry
 from shared.settings import AppStoreSettings, load
+from shared.telemetry import spans
 
 _OPTIONAL = {
     "servicenow": servicenow.configured,
@@ -259,7 +260,8 @@ async def start_once(
     if status and status.runtime_status:
         return
     try:
-        await client.start_new(name, instance, payload)
+        with spans.carried(str(payload["requestId"])):
+            await client.start_new(name, instance, payload)
     except Exception:  # the SDK raises bare Exception: a concurrent repeat may have started it in between
         status = await client.get_status(instance)
         if not (status and status.runtime_status):

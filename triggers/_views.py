@@ -69,7 +69,7 @@ def request_view(
 def step_view(step: StepRecord) -> dict[str, Any]:
     """A step as people see it; results that only the next step needs are left out."""
     document = dict(step.document())
-    for name in ("outcome", "fingerprint", "schemaVersion", "requestId"):
+    for name in ("outcome", "fingerprint", "schemaVersion", "requestId", "triedAt", "runAttempt"):
         document.pop(name, None)
     return document
 

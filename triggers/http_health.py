@@ -9,6 +9,8 @@ from shared.errors import ConfigurationError
 from shared.models import Model
 from shared.rule_set import rules_revision
 from shared.settings import load
+from shared.telemetry.pipeline import pipeline
+from shared.telemetry.settings import telemetry_settings
 from triggers._http import Answer, Call, endpoint
 
 
@@ -19,6 +21,7 @@ class HealthView(Model):
     rules: str
     configuration: list[str]
     integrations: dict[str, Any]
+    telemetry: dict[str, Any]
 
 
 @endpoint("GET", "health/live", summary="The process answers.", answers={200: "Alive."}, action=ANYONE)
@@ -51,5 +54,16 @@ async def get_health(_call: Call) -> Answer:
         rules=rules_revision()[:12],
         configuration=problems,
         integrations=vendors,
+        telemetry=_telemetry(),
     )
     return Answer(503 if problems else 200, document.document())
+
+
+def _telemetry() -> dict[str, Any]:
+    """Where telemetry goes, and how much of it was lost since this worker started."""
+    way = pipeline()
+    lost = way.losses.counts() if way else {}
+    return {
+        "exporter": telemetry_settings()[0].appstore_telemetry_exporter,
+        "lost": {f"{signal}: {reason}": number for (signal, reason), number in lost.items()},
+    }

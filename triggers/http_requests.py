@@ -9,6 +9,7 @@ from shared import authorisation
 from shared.authorisation import ORDER, SEE
 from shared.clients import blobs
 from shared.errors import RequestRejectedError
+from shared.instance_ids import request_id
 from shared.models import Model
 from shared.models.application_request import ApplicationRequest
 from shared.models.records import RequestRecord
@@ -85,10 +86,11 @@ async def create_request(call: Call) -> Answer:
         detail = "Send an Idempotency-Key header of 1 to 200 printable ASCII characters."
         raise RequestRejectedError("idempotency-key-required", detail, status=400)
     body = call.body(ApplicationRequest)
-    found = await already_taken_in(call.caller, key, body)
-    if found is None:
-        found = await take_in(call.client, call.caller, key, await judge(body, call.caller))
-    return accepted(found)
+    with call.about(request_id(call.caller.tenant, call.caller.id, key)):
+        found = await already_taken_in(call.caller, key, body)
+        if found is None:
+            found = await take_in(call.client, call.caller, key, await judge(body, call.caller))
+        return accepted(found)
 
 
 def accepted(record: RequestRecord) -> Answer:

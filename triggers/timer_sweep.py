@@ -1,7 +1,7 @@
 """The sweep: once a minute, whatever a dying process left between two lines is finished."""
 
 from collections.abc import Awaitable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import azure.durable_functions as df
@@ -17,6 +17,7 @@ from shared.models.records import RUNNING_STATES, ClaimRecord, ClaimState, Reque
 from shared.models.runs import UndoInput
 from shared.register import claims, intents, leases, requests, reservations
 from shared.register.audit import Entry
+from shared.telemetry.metrics import measure
 from triggers._intake import pace, start, start_once
 from triggers._views import base
 from triggers._wake import wake
@@ -33,18 +34,32 @@ _ENDED = frozenset({"Completed", "Failed", "Terminated", "Canceled"})
 
 async def sweep(timer: func.TimerRequest, client) -> None:  # type: ignore[no-untyped-def] # noqa: ANN001, ARG001 - the SDK sets the hint
     """Start orphaned claims, restart or park requests whose orchestration is gone, repeat lost hints, send messages."""
+    ages = {"claims": 0.0, "requests": 0.0}
+    pending = 0
     async for claim in claims.unfinished():
+        ages["claims"] = max(ages["claims"], _age(claim.claimed_at))
         if _older(claim.claimed_at, _ORPHAN_SECONDS):
             await _apart(claim.request_id, _finish_claim(client, claim))
     async for record in requests.in_states(sorted(RUNNING_STATES)):
+        if record.state is _S.AWAITING_APPROVAL:
+            pending += 1
+        else:
+            ages["requests"] = max(ages["requests"], _age(record.updated_at))
         if _older(record.updated_at, _ORPHAN_SECONDS):
             await _apart(record.id, _look_after(client, record))
+    _measure(ages, pending)
     async for record in requests.in_states(_DECIDED):
         if not _older(record.updated_at, _HINT_HOURS * 3600):
             await _apart(record.id, wake(client, record))
     async for intent in intents.due():
         if _older(intent.updated_at, _ORPHAN_SECONDS):
             await _apart(intent.key, start_sending(client, intent))
+
+
+def _measure(ages: dict[str, float], pending: int) -> None:
+    for queue, age in ages.items():
+        measure("appstore.queue.age", age, {"appstore.queue": queue})
+    measure("appstore.approvals.pending", pending)
 
 
 async def _apart(request_id: str, work: Awaitable[None]) -> None:
@@ -133,7 +148,11 @@ def _parked(old: RequestRecord, seen: RequestRecord, problem: Problem) -> Reques
 
 
 def _older(moment: str, seconds: float) -> bool:
-    return datetime.fromisoformat(moment) < datetime.now(UTC) - timedelta(seconds=seconds)
+    return _age(moment) > seconds
+
+
+def _age(moment: str) -> float:
+    return (datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds()
 
 
 bound = blueprint.durable_client_input(client_name="client")(sweep)

@@ -13,6 +13,7 @@ from types import FrameType
 import httpx
 
 from local import azurite
+from local.ports import holder
 from local.processes import LocalRunError, wait_until
 from local.run.check import lines
 from local.run.story import Story, StoryError
@@ -81,9 +82,8 @@ def _report_end(stack: Stack, terminal: Terminal) -> None:
 def _introduce(stack: Stack, terminal: Terminal) -> None:
     versions = f"python {platform.python_version()}, terraform {terraform_version()}, azurite {azurite_version()}"
     terminal.fact("ready", f"{versions:<70} {terminal.elapsed:5.1f} s")
-    for name, wished, port in (("host", HOST_PORT, stack.host_port), ("vendors", VENDORS_PORT, stack.vendors_port)):
-        if wished != port:
-            terminal.fact("port", f"{wished} is in use by another program; {name} listens on {port} instead")
+    for sentence in taken(stack):
+        terminal.fact("port", sentence)
     terminal.fact("REAL", "this app as deployed, Terraform, git, Rego, the generated service itself")
     stand_in = f"https://localhost:{stack.vendors_port}"
     terminal.fact(
@@ -94,6 +94,14 @@ def _introduce(stack: Stack, terminal: Terminal) -> None:
         f"http://localhost:{stack.host_port}   pid {stack.host_pid}   "
         "kill -9 it while you watch, then `make run`: it carries on",
     )
+
+
+def taken(stack: Stack) -> Iterator[str]:
+    """A sentence for each wished port that somebody else has."""
+    for name, wished, port in (("host", HOST_PORT, stack.host_port), ("vendors", VENDORS_PORT, stack.vendors_port)):
+        if wished != port:
+            who = f"{wished} is in use by {holder(wished)}"
+            yield f"{who}: {name} listens on {port}; stop that program to have {wished}"
 
 
 @contextmanager

@@ -25,6 +25,7 @@ from shared.errors import (
 from shared.log import redact
 from shared.per_loop import per_loop
 from shared.settings import USER_AGENT
+from shared.telemetry import spans
 
 TRIES = 3
 LONGEST_WAIT = 20.0
@@ -105,11 +106,13 @@ class Vendor:
         name: integration name in errors and in the health report.
         base_url: scheme and host, no trailing slash.
         authorise: makes the authorisation headers of a call.
+        traced: whether it takes part in W3C Trace Context, so that its own spans join the request's trace.
     """
 
     name: str
     base_url: str
     authorise: Headers
+    traced: bool = False
 
     async def call(self, call: Call) -> Answer:
         """Make a call, repeating it while that is safe and promising.
@@ -120,7 +123,7 @@ class Vendor:
         """
         for attempt in range(1, TRIES + 1):
             try:
-                return await self._once(call)
+                return await self._once(call, attempt)
             except TransientIntegrationError as error:
                 wait = wait_before_retry(call.method, error, attempt)
                 if wait is None:
@@ -146,19 +149,21 @@ class Vendor:
             detail = f"the answer is not what the vendor documents: {where}: {first['msg']}"
             raise TransientIntegrationError(VendorCall(self.name, call.operation, answer.status), detail) from error
 
-    async def _once(self, call: Call) -> Answer:
+    async def _once(self, call: Call, attempt: int) -> Answer:
         began = time.monotonic()
-        try:
-            answer = await self._send(call)
-        except IntegrationError:
-            self._health().last_failure = utc_now()
-            raise
+        host = httpx.URL(self.base_url).host
+        with spans.vendor_call(self.name, call.operation, method=call.method, host=host, tries=attempt) as span:
+            try:
+                answer = await self._send(call, span)
+            except IntegrationError:
+                self._health().last_failure = utc_now()
+                raise
         state = self._health()
         state.last_success, state.latency_ms = utc_now(), round((time.monotonic() - began) * 1000)
         return answer
 
-    async def _send(self, call: Call) -> Answer:
-        headers = {**await self.authorise(), **call.headers}
+    async def _send(self, call: Call, span: spans.VendorSpan) -> Answer:
+        headers = {**await self.authorise(), **call.headers, **(span.traceparent if self.traced else {})}
         try:
             response = await _client().request(
                 call.method,
@@ -171,6 +176,7 @@ class Vendor:
         except httpx.HTTPError as error:
             place = VendorCall(self.name, call.operation)
             raise TransientIntegrationError(place, type(error).__name__) from error
+        span.answered(response.status_code, _vendor_request_id(response))
         if response.status_code in call.expect:
             return Answer(response.status_code, response.headers, _body(response))
         raise error_of(self.name, call, response)
@@ -195,8 +201,7 @@ def wait_before_retry(method: str, error: TransientIntegrationError, attempt: in
 
 def error_of(integration: str, call: Call, response: httpx.Response) -> IntegrationError:
     """The error that an unexpected answer stands for."""
-    request_id = response.headers.get("x-github-request-id") or response.headers.get("x-ms-request-id")
-    place = VendorCall(integration, call.operation, response.status_code, request_id)
+    place = VendorCall(integration, call.operation, response.status_code, _vendor_request_id(response))
     detail = _detail(response)
     wait = retry_after(response.headers, datetime.now(UTC))
     status = response.status_code
@@ -211,6 +216,11 @@ def error_of(integration: str, call: Call, response: httpx.Response) -> Integrat
     if status < httpx.codes.BAD_REQUEST:
         return TransientIntegrationError(place, f"the answer is not what the vendor documents: {detail}", wait)
     return PermanentIntegrationError(place, detail)
+
+
+def _vendor_request_id(response: httpx.Response) -> str | None:
+    headers: Mapping[str, str] = response.headers
+    return headers.get("x-github-request-id") or headers.get("x-ms-request-id")
 
 
 def _body(response: httpx.Response) -> Any:

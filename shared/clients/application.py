@@ -23,7 +23,7 @@ async def read_health(host: str) -> Health:
     Raises:
         TransientIntegrationError: no answer, or not the answer of one of our applications.
     """
-    vendor = Vendor("application", f"https://{host}", _anonymous)
+    vendor = Vendor("application", f"https://{host}", _anonymous, traced=True)
     try:
         return await vendor.read(Call("read health", "GET", "/health"), Health)
     except PermanentIntegrationError as error:  # 404 is the ingress controller's answer before it knows the host

@@ -181,11 +181,11 @@ async def _for_scaffolder() -> dict[str, str]:
 
 
 def _catalog() -> Vendor:
-    return Vendor("backstage", f"{load(BackstageSettings).base_url.rstrip('/')}/api", _for_catalog)
+    return Vendor("backstage", f"{load(BackstageSettings).base_url.rstrip('/')}/api", _for_catalog, traced=True)
 
 
 def _scaffolder() -> Vendor:
-    return Vendor("backstage", f"{load(BackstageSettings).base_url.rstrip('/')}/api", _for_scaffolder)
+    return Vendor("backstage", f"{load(BackstageSettings).base_url.rstrip('/')}/api", _for_scaffolder, traced=True)
 
 
 async def check_location(target: str) -> list[Entity]:

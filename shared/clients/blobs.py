@@ -10,6 +10,7 @@ from pydantic_settings import SettingsConfigDict
 from shared.credential import credential
 from shared.errors import NotFoundError, TransientIntegrationError, VendorCall
 from shared.settings import USER_AGENT, AppStoreSettings, Settings, load
+from shared.telemetry import spans
 
 _DOCUMENTS = "plan-documents"
 _ANCHORS = "audit-anchors"  # with an immutability policy: what is written stays as it is
@@ -33,13 +34,14 @@ async def write_document(name: str, content: bytes) -> None:
     from azure.storage.blob.aio import ContainerClient  # noqa: PLC0415 - heavy
 
     account = load(AppStoreSettings).storage_account
-    try:
-        async with ContainerClient(_url(account), _DOCUMENTS, **_options()) as container:
-            with suppress(ResourceExistsError):
-                await container.create_container()
-            await container.upload_blob(name, content, overwrite=True)
-    except AzureError as error:
-        raise _transient("put blob", error) from error
+    with spans.vendor_call("blob storage", "put blob"):
+        try:
+            async with ContainerClient(_url(account), _DOCUMENTS, **_options()) as container:
+                with suppress(ResourceExistsError):
+                    await container.create_container()
+                await container.upload_blob(name, content, overwrite=True)
+        except AzureError as error:
+            raise _transient("put blob", error) from error
 
 
 async def read_document(name: str) -> bytes:
@@ -96,16 +98,17 @@ async def _read(account: str, container: str, name: str) -> bytes:
     from azure.core.exceptions import AzureError, ResourceNotFoundError  # noqa: PLC0415 - heavy
     from azure.storage.blob.aio import BlobClient  # noqa: PLC0415 - heavy
 
-    try:
-        async with BlobClient(_url(account), container, name, **_options()) as blob:
-            stream = await blob.download_blob()
-            return bytes(await stream.readall())
-    except ResourceNotFoundError as error:
-        raise NotFoundError(
-            VendorCall("blob storage", "get blob", 404), f"{container}/{name} does not exist"
-        ) from error
-    except AzureError as error:
-        raise _transient("get blob", error) from error
+    with spans.vendor_call("blob storage", "get blob"):
+        try:
+            async with BlobClient(_url(account), container, name, **_options()) as blob:
+                stream = await blob.download_blob()
+                return bytes(await stream.readall())
+        except ResourceNotFoundError as error:
+            raise NotFoundError(
+                VendorCall("blob storage", "get blob", 404), f"{container}/{name} does not exist"
+            ) from error
+        except AzureError as error:
+            raise _transient("get blob", error) from error
 
 
 def _options() -> dict[str, Any]:

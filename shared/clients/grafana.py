@@ -73,7 +73,7 @@ async def _authorise() -> dict[str, str]:
 
 
 def _vendor() -> Vendor:
-    return Vendor("grafana", f"{load(GrafanaSettings).endpoint.rstrip('/')}/api", _authorise)
+    return Vendor("grafana", f"{load(GrafanaSettings).endpoint.rstrip('/')}/api", _authorise, traced=True)
 
 
 async def find_folder(uid: str) -> Folder | None:

@@ -26,4 +26,4 @@ async def read_secret(vault_url: str, name: str) -> str:
         TransientIntegrationError: the vault does not answer, or not with a secret.
     """
     call = Call("get secret", "GET", f"/secrets/{name}/", params={"api-version": _VERSION})
-    return (await Vendor("key vault", vault_url.rstrip("/"), _authorise).read(call, _Secret)).value
+    return (await Vendor("key vault", vault_url.rstrip("/"), _authorise, traced=True).read(call, _Secret)).value

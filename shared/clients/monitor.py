@@ -22,6 +22,7 @@ from shared.errors import (
 )
 from shared.models import Model
 from shared.settings import USER_AGENT
+from shared.telemetry import spans
 
 if TYPE_CHECKING:
     from azure.mgmt.monitor.aio import MonitorManagementClient
@@ -144,13 +145,16 @@ async def _client(operation: str, subscription: str) -> AsyncIterator["MonitorMa
     from azure.core.exceptions import AzureError  # noqa: PLC0415 - heavy
     from azure.mgmt.monitor.aio import MonitorManagementClient  # noqa: PLC0415 - heavy
 
-    try:
-        async with MonitorManagementClient(credential(), subscription, user_agent=USER_AGENT, retry_total=0) as client:
-            yield client
-    except AzureError as error:
-        raise _error(operation, error) from error
-    except (TypeError, AttributeError, ValueError) as error:
-        raise TransientIntegrationError(VendorCall(_INTEGRATION, operation, 200), "not the expected answer") from error
+    options: dict[str, Any] = {"user_agent": USER_AGENT, "retry_total": 0}
+    with spans.vendor_call(_INTEGRATION, operation):
+        try:
+            async with MonitorManagementClient(credential(), subscription, **options) as client:
+                yield client
+        except AzureError as error:
+            raise _error(operation, error) from error
+        except (TypeError, AttributeError, ValueError) as error:
+            place = VendorCall(_INTEGRATION, operation, 200)
+            raise TransientIntegrationError(place, "not the expected answer") from error
 
 
 def _error(operation: str, error: Exception) -> IntegrationError:

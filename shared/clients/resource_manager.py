@@ -23,7 +23,7 @@ async def _authorise() -> dict[str, str]:
     return await azure_headers("https://management.azure.com/.default")
 
 
-_ARM = Vendor(_INTEGRATION, "https://management.azure.com", _authorise)
+_ARM = Vendor(_INTEGRATION, "https://management.azure.com", _authorise, traced=True)
 
 
 async def read_namespace(cluster: str, name: str) -> dict[str, Any] | None:

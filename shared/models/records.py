@@ -131,6 +131,8 @@ class StepRecord(Model):
         fingerprint: digest of the input; a done step is only reused for the same input.
         outcome: the result document of a done step, returned when the step is asked for again.
         made: objects that carry the request id because of this step.
+        tried_at: start of the latest try; ``started_at`` is that of the first.
+        run_attempt: attempt of the request that the latest try belongs to.
     """
 
     schema_version: int = 1
@@ -148,6 +150,8 @@ class StepRecord(Model):
     fingerprint: str = ""
     outcome: dict[str, Any] | None = None
     made: list[MadeObject] = []
+    tried_at: str | None = None
+    run_attempt: int = 0
 
 
 class ClaimState(StrEnum):

@@ -8,7 +8,7 @@ from shared.clock import utc_now
 from shared.errors import StateConflictError, TransientIntegrationError, VendorCall
 from shared.log import LOGGER
 from shared.models.records import TRANSITIONS, ApplicationRecord, DecisionRecord, RequestRecord, RequestState
-from shared.register import audit
+from shared.register import audit, run_ends
 from shared.register._table import Row, RowConflictError, Write, commit, document_of, query, read, read_many, scan
 
 _TRIES = 50
@@ -136,6 +136,7 @@ async def transition(
             await commit(application_name, writes)
         except RowConflictError:
             continue
+        await run_ends.tell_change(record, new)
         return new
     raise _busy(application_name)
 

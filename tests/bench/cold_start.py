@@ -13,7 +13,17 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 GOAL = 1.5
-HEAVY = ("openai", "azure.identity", "azure.mgmt", "azure.storage.blob", "azure.data.tables", "azure.keyvault.secrets")
+HEAVY = (
+    "openai",
+    "azure.identity",
+    "azure.mgmt",
+    "azure.storage.blob",
+    "azure.data.tables",
+    "azure.keyvault.secrets",
+    "azure.monitor",
+    "opentelemetry.sdk",
+    "opentelemetry.exporter",
+)
 APPS = {"bare": ("tests/bench", "bare_app"), "function_app": (".", "function_app")}
 PROGRAM = """
 import json, resource, sys, time

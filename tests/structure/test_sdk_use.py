@@ -10,6 +10,8 @@ ALLOWED = {
     "azure.mgmt": ("shared/clients/",),
     "azure.keyvault": ("shared/clients/",),
     "azure.identity": ("shared/credential.py", "shared/clients/"),
+    "azure.monitor": ("shared/telemetry/exporters.py",),
+    "opentelemetry": ("shared/telemetry/",),
     "azure.core": ("shared/register/", "shared/clients/", "shared/credential.py"),
 }
 

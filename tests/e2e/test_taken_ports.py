@@ -1,0 +1,84 @@
+"""Somebody else has the port: one sentence that names who, and no traceback."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local.azurite import Azurite
+from local.ports import holder
+from local.processes import LocalRunError, Process, free_port
+from local.run.__main__ import taken
+from local.stack import CHECKOUT, HOST_PORT, VENDORS_PORT, Stack
+
+LISTENER = """
+import socket, sys
+with socket.create_server((sys.argv[1], 0)) as server:
+    print(server.getsockname()[1], flush=True)
+    sys.stdin.read()
+"""
+
+
+ANYWHERE = "0.0.0.0"  # noqa: S104 - what the tests are about
+
+
+@pytest.fixture
+def squatter(request: pytest.FixtureRequest) -> Iterator[tuple[int, int]]:
+    """Pid and port of a program that listens."""
+    command = [sys.executable, "-c", LISTENER, getattr(request, "param", ANYWHERE)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        yield process.pid, int(process.stdout.readline())
+        process.stdin.close()
+
+
+@pytest.mark.parametrize("squatter", ["127.0.0.1", ANYWHERE], indirect=True)
+def test_the_holder_of_a_port_is_named(squatter: tuple[int, int]) -> None:
+    pid, port = squatter
+    assert re.fullmatch(rf"python[0-9.]* \(pid {pid}\)", holder(port))
+    assert holder(free_port()) == "another program"
+
+
+def test_make_run_says_who_has_7071_and_7443_and_where_it_listens_instead(
+    tmp_path: Path, squatter: tuple[int, int]
+) -> None:
+    pid, port = squatter
+    stack = Stack(tmp_path, host_port=HOST_PORT, vendors_port=VENDORS_PORT)
+    assert list(taken(stack)) == []
+    stack.host_port = free_port(port)
+    assert stack.host_port != port
+    (sentence,) = taken(stack)
+    assert sentence.startswith(f"{HOST_PORT} is in use by ")
+    assert sentence.endswith(f": host listens on {stack.host_port}; stop that program to have {HOST_PORT}")
+    stack.vendors_port = 1
+    assert len(list(taken(stack))) == 2
+    assert pid
+
+
+@pytest.mark.parametrize("module", ["local.host", "local.vendors"])
+def test_a_part_that_loses_the_race_for_its_port_ends_with_a_sentence(
+    tmp_path: Path, squatter: tuple[int, int], module: str
+) -> None:
+    """Between the look at the port and its use somebody else may take it."""
+    _, port = squatter
+    command = [sys.executable, "-m", module, "--port", str(port), "--data", str(tmp_path)]
+    command += ["--root", str(CHECKOUT)] if module == "local.host" else []
+    process = Process(module, command, os.environ, CHECKOUT, tmp_path / "log")
+    process.start()
+    with pytest.raises(LocalRunError) as told:
+        process.require_ready(lambda: False, 60)
+    process.stop()
+    assert str(port) in str(told.value)
+    assert "Traceback" not in str(told.value)
+
+
+def test_azurite_takes_other_ports_when_its_own_are_in_use(tmp_path: Path, squatter: tuple[int, int]) -> None:
+    _, port = squatter
+    service = Azurite(tmp_path / "azurite", tmp_path / "log", ports=(port, port, port))
+    assert port not in service.ports.values()
+    assert len(set(service.ports.values())) == 3
