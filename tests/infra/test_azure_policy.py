@@ -267,6 +267,7 @@ def test_exemptions_and_exceptions_last_equally_long() -> None:
 async def test_unit_tests_of_the_stack(azure: Kernel, terraform: str, tmp_path: Path) -> None:
     folder = shutil.copytree(INFRA / "policy", tmp_path / "infra" / "policy")
     shutil.copytree(FOLDER, tmp_path / "rules" / "azure_policy")
+    (folder / "backend_override.tf").write_text('terraform {\n  backend "local" {}\n}\n')
     provider = azure.vendor("azurerm").environment()
     for command in ("init", "validate", "test"):
         output = await asyncio.to_thread(terraform_in, folder, terraform, command, "-no-color", **provider)
