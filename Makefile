@@ -8,7 +8,7 @@ WORKERS ?= 4
 export PYTHONDONTWRITEBYTECODE :=
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.local/cache/bytecode
 
-.PHONY: help run once test lint unit proofs crash-matrix bench-cold-start bench-provision docs trace-picture drift audit-verify undo test-backstage test-package size lock clean setup setup-dev
+.PHONY: $(shell sed -n 's/^\([a-z-]*\):.*\#\# .*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -57,6 +57,9 @@ bench-cold-start: setup-dev ## import of the app against the smallest app with t
 
 bench-provision: setup-dev ## 1, 10, 50 onboardings at once, and the same ten steps in a real Backstage beside it
 	@exec $(PYTHON) -m tests.bench.provision
+
+bundle: setup ## dist/bundle.tar.gz: the rules for an OPA server, and their revision
+	@$(PYTHON) -m shared.rule_set dist/bundle.tar.gz
 
 docs: setup-dev ## write the generated parts of docs/ anew
 	@exec $(PYTHON) -m docs.generate

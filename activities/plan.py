@@ -20,9 +20,10 @@ from shared.errors import (
     VendorCall,
 )
 from shared.models.plan import EnvironmentPlan, PlanReference
+from shared.models.policy_decision import About
 from shared.models.records import RequestRecord, RequestState
 from shared.models.runs import ComparePlans, Comparison, PlanSet, SetPlan
-from shared.register import requests
+from shared.register import policy_decisions, requests
 from shared.settings import AppStoreSettings, load
 
 _S = RequestState
@@ -42,13 +43,9 @@ async def set_plan(data: SetPlan) -> PlanSet:
         raise StateConflictError(record.state, f"round {data.round} is over, this is round {record.round}")
     change_sets = {item.environment: await _change_set(item) for item in data.environments}
     cost = plans.estimate(record.body)
-    verdicts = {"request": await policies.evaluate_request(_question(record, cost.monthly))}
-    for environment, change_set in change_sets.items():
-        if not _changing(change_set):
-            continue
-        question = {**_question(record, cost.monthly), "environment": environment, "changeSet": change_set}
-        question["cost"] = {"monthly": cost.monthly}
-        verdicts[environment] = await policies.evaluate_plan(question)
+    judgements = await _judge(record, change_sets, cost.monthly, data.at or record.created_at)
+    await policy_decisions.keep(record.application, [item.decision for item in judgements.values()])
+    verdicts = {place: item.verdicts for place, item in judgements.items()}
     _require_allowed(verdicts)
     repository = f"{owner()}/{record.body.name}"
     document, needs = plans.document(record, data.environments, change_sets, verdicts, repository)
@@ -92,8 +89,19 @@ def _changing(change_set: dict[str, Any]) -> bool:
     return any(item["action"] not in ("noop", "read") for item in change_set["changes"])
 
 
-def _question(record: RequestRecord, monthly: str) -> dict[str, object]:
-    return {"request": record.body.document(), "estimate": {"monthly": monthly}, "time": record.created_at}
+async def _judge(
+    record: RequestRecord, change_sets: dict[str, Any], monthly: str, at: str
+) -> dict[str, policies.Judgement]:
+    """The rules on the request, and on the change set of each environment that changes anything."""
+    question: dict[str, Any] = {"request": record.body.document(), "estimate": {"monthly": monthly}, "time": at}
+    about = About(request_id=record.id, application=record.application)
+    found = {"request": await policies.judge(policies.REQUEST_RULES, question, about)}
+    for environment, change_set in change_sets.items():
+        if _changing(change_set):
+            whole = {**question, "environment": environment, "changeSet": change_set, "cost": {"monthly": monthly}}
+            here = about.model_copy(update={"environment": environment})
+            found[environment] = await policies.judge(policies.PLAN_RULES, whole, here)
+    return found
 
 
 def _require_allowed(verdicts: dict[str, policies.Verdicts]) -> None:
@@ -107,7 +115,8 @@ async def _put_up(data: SetPlan, reference: PlanReference) -> PlanSet:
     now = datetime.now(UTC)
     deadline = now + timedelta(hours=load(AppStoreSettings).approval_hours)
     decide_before = deadline.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    detail = f"plan {reference.digest[:12]}: {reference.changes} objects"
+    rules = reference.pins.rules_revision[:12]
+    detail = f"plan {reference.digest[:12]}: {reference.changes} objects, allowed by the rules {rules}"
     record = await advance(
         data,
         lambda old: old.model_copy(

@@ -19,11 +19,12 @@ import activities
 import triggers
 from activities._activity import ACTIVITIES
 from docs.fields import ARCHETYPE_FIELDS
-from shared import archetypes
+from shared import archetypes, rule_catalogue
 from shared.authorisation import RULES, Rule, Subject, who, why_not
 from shared.configuration import settings_classes, settings_of
 from shared.identity import Caller
 from shared.models.records import RUNNING_STATES, TRANSITIONS
+from shared.rule_set import RULES as RULE_FILES
 from shared.telemetry.metrics import INSTRUMENTS
 from triggers._http import ENDPOINTS, Endpoint
 
@@ -259,6 +260,28 @@ def _roles(relations: dict[str, str]) -> list[list[str]]:
     return rows
 
 
+# -- rules -----------------------------------------------------------------------------------------------------------
+
+
+def _rules() -> str:
+    """Every rule of the catalogue: what it demands, what a finding does, whether it knows exceptions."""
+    outcomes = {"deny": "denied", "require_approval": "somebody has to approve", "warn": "told"}
+    severities = {"deny": "error", "require_approval": "warning", "warn": "info"}
+    catalogue = rule_catalogue.parse((RULE_FILES / rule_catalogue.FILE).read_text(encoding="utf-8"))
+    rows = [
+        (
+            f"`{name}`",
+            rule.package,
+            rule.demands,
+            outcomes[rule.outcome],
+            severities[rule.outcome],
+            "yes" if rule.exceptable else "no",
+        )
+        for name, rule in sorted(catalogue.items())
+    ]
+    return _table(("rule", "package", "what is so when it finds nothing", "otherwise", "severity", "exceptable"), rows)
+
+
 _PARTS: dict[str, Callable[[], str]] = {
     "settings": _settings,
     "routes": _routes,
@@ -267,6 +290,7 @@ _PARTS: dict[str, Callable[[], str]] = {
     "authorisation": _authorisation,
     "steps": _steps,
     "archetype-fields": _archetype_fields,
+    "rules": _rules,
 }
 
 

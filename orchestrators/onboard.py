@@ -90,9 +90,9 @@ def _approved(
     digest, decide_before = snapshot.digest, snapshot.decide_before
     if snapshot.state != WAITING or digest is None or decide_before is None:
         plans = yield from _plans(context, data, snapshot)
-        document = yield from call(
-            context, "set_plan", SetPlan(run=run, round=snapshot.round, environments=plans), data.pace
-        )
+        now = context.current_utc_datetime.strftime("%Y-%m-%dT%H:%M:%SZ")
+        planned = SetPlan(run=run, round=snapshot.round, environments=plans, at=now)
+        document = yield from call(context, "set_plan", planned, data.pace)
         plan = PlanSet.model_validate(document)
         digest, decide_before = plan.digest, plan.decide_before
     waiting = ApproveInput(

@@ -1,24 +1,30 @@
 """The whole-estate plan: its document, its digest, and what it was computed from."""
 
 from collections.abc import Iterable
+from datetime import date
 from typing import Any
 
 from shared import approvals, archetypes, landing_zones, prices
 from shared.canonical import canonical_json, sha256_hex
+from shared.clock import utc_now
+from shared.exceptions import in_force
 from shared.landing_zones import LandingZone
 from shared.models.application_request import ApplicationRequest
 from shared.models.plan import Change, EnvironmentPlan, PlanPins
 from shared.models.records import RequestRecord
 from shared.names import environment_names
-from shared.policies import Verdicts, rules_revision
+from shared.policies import Verdicts
 from shared.prices import Estimate
+from shared.rule_set import load_rules
 from shared.teams import find as find_team
 
 
 def pins(archetype: str) -> PlanPins:
     """What decides about a plan, as it is at this moment."""
+    rules = load_rules()
     return PlanPins(
-        rules_revision=rules_revision(),
+        rules_revision=rules.revision,
+        exceptions=in_force(rules.exceptions, date.fromisoformat(utc_now()[:10])),
         price_revision=prices.price_revision(),
         archetype_digest=archetypes.skeleton_digest(archetype),
     )

@@ -4,23 +4,32 @@ Fail closed: whatever keeps an engine from giving a complete verdict (a broken r
 is down or answers nonsense) is itself a denial, never an empty verdict.
 """
 
+import asyncio
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 from typing import Any, Protocol
 
 import httpx
 from pydantic import ConfigDict, Field, ValidationError
 from pydantic_settings import SettingsConfigDict
 
-from shared.canonical import canonical_json
+from shared.canonical import canonical_json, digest
+from shared.clock import utc_now
+from shared.credential import access_token
+from shared.errors import AppStoreError
+from shared.log import LOGGER
 from shared.models import Model
+from shared.models.policy_decision import About, PolicyDecision
 from shared.rule_set import RULES, RuleSet, load_rules, rules_revision
 from shared.settings import Settings, load
 
 __all__ = [
     "ENGINE_FAILURE",
+    "Judgement",
     "OpaServerEngine",
     "PolicyEngine",
     "PolicySettings",
@@ -28,7 +37,9 @@ __all__ = [
     "Verdict",
     "Verdicts",
     "evaluate_plan",
+    "evaluate_promotion",
     "evaluate_request",
+    "judge",
     "policy_engine",
     "rules_revision",
 ]
@@ -36,6 +47,7 @@ __all__ = [
 ENGINE_FAILURE = "POL-000"
 REQUEST_RULES = "appstore.request"
 PLAN_RULES = "appstore.plan"
+PROMOTION_RULES = "appstore.promotion"
 
 _KINDS = ("deny", "require_approval", "warn")
 _LONGEST_REASON = 240
@@ -48,6 +60,9 @@ class PolicySettings(Settings):
 
     url: str = Field(default="", description="Base URL of an OPA server; empty: the embedded engine decides.")
     timeout_seconds: float = Field(default=2.0, gt=0, description="Seconds to wait for the OPA server, twice at most.")
+    audience: str = Field(
+        default="", description="Audience of the Entra ID token for the OPA server (`api://opa`); empty: no token."
+    )
 
 
 class Verdict(Model):
@@ -69,12 +84,18 @@ class Verdict(Model):
 
 
 class Verdicts(Model):
-    """Everything the rules say; ``revision`` names the rules that said it."""
+    """Everything the rules say.
+
+    Attributes:
+        revision: names the rules that said it.
+        decision_id: id in an OPA server's own log; never part of the document, which is the same for the same rules.
+    """
 
     deny: tuple[Verdict, ...]
     require_approval: tuple[Verdict, ...]
     warn: tuple[Verdict, ...]
     revision: str
+    decision_id: str = Field(default="", exclude=True)
 
     @property
     def denied(self) -> bool:
@@ -84,11 +105,21 @@ class Verdicts(Model):
     @property
     def denying_rules(self) -> tuple[str, ...]:
         """Ids of the rules that forbid it, each once."""
-        return tuple(sorted({verdict.id for verdict in self.deny}))
+        return _ids(self.deny)
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What the rules say, and the record of their having said it."""
+
+    verdicts: Verdicts
+    decision: PolicyDecision
 
 
 class PolicyEngine(Protocol):
-    """Decides by the rules of one package."""
+    """Decides by the rules of one package; ``name`` is the engine's in the decision log."""
+
+    name: str
 
     async def decide(self, package: str, document: Mapping[str, Any]) -> Verdicts:
         """Judge a document; never raises for what the engine or the document does: that is a denial."""
@@ -96,6 +127,8 @@ class PolicyEngine(Protocol):
 
 class RegorusEngine:
     """Rego in this process (https://github.com/microsoft/regorus), the default."""
+
+    name = "regorus"
 
     def __init__(self, directory: Path = RULES) -> None:
         self._directory = directory
@@ -125,7 +158,7 @@ class RegorusEngine:
             engine = regorus.Engine()
             for path, text in rules.policies:
                 engine.add_policy(path, text)
-            engine.add_data_json(rules.config)
+            engine.add_data_json(rules.data)
             self._thread.engine, self._thread.revision = engine, rules.revision
         return self._thread.engine
 
@@ -133,13 +166,17 @@ class RegorusEngine:
 class OpaServerEngine:
     """An OPA server that runs our bundle (https://www.openpolicyagent.org/docs/rest-api, Data API)."""
 
+    name = "opa"
+
     def __init__(
         self,
         url: str,
         timeout_seconds: float = 2.0,
         directory: Path = RULES,
         transport: httpx.AsyncBaseTransport | None = None,
+        audience: str = "",
     ) -> None:
+        self._audience = audience
         self._url = url.rstrip("/")
         self._timeout = timeout_seconds
         self._directory = directory
@@ -155,13 +192,14 @@ class OpaServerEngine:
         try:
             answer = await self._ask(package, canonical_json({"input": document}))
             body = answer.json()
-        except (httpx.HTTPError, httpx.InvalidURL, ValueError, TypeError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, AppStoreError, TimeoutError, ValueError, TypeError) as error:
             return _failed(revision, f"The OPA server gave no verdict: {_short(error)}")
         if not isinstance(body, dict) or "result" not in body:
             return _failed(revision, "The OPA server knows no rules for this question.")
         if revision not in _bundle_revisions(body):
             return _failed(revision, f"The OPA server does not decide by the rules {revision[:12]}.")
-        return _verdicts(revision, body["result"])
+        verdicts = _verdicts(revision, body["result"])
+        return verdicts.model_copy(update={"decision_id": str(body.get("decision_id", ""))[:64]})
 
     async def _ask(self, package: str, content: bytes) -> httpx.Response:
         """Post the question, a second time when there was no answer or a server error."""
@@ -169,13 +207,21 @@ class OpaServerEngine:
         parameters = {"provenance": "true", "strict-builtin-errors": "true"}
         url = f"{self._url}/v1/data/{package.replace('.', '/')}/decision"
         headers = {"Content-Type": "application/json"}
+        if self._audience:
+            headers["Authorization"] = f"Bearer {await access_token(f'{self._audience}/.default')}"
         async with httpx.AsyncClient(timeout=self._timeout, transport=self._transport) as client:
+
+            async def once() -> httpx.Response:
+                # The client's own timeout begins anew with each byte that arrives.
+                async with asyncio.timeout(self._timeout):
+                    return await client.post(url, content=content, params=parameters, headers=headers)
+
             try:
-                answer = await client.post(url, content=content, params=parameters, headers=headers)
-            except httpx.TransportError:
+                answer = await once()
+            except (httpx.TransportError, TimeoutError):
                 answer = None
             if answer is None or answer.is_server_error:
-                answer = await client.post(url, content=content, params=parameters, headers=headers)
+                answer = await once()
             return answer.raise_for_status()
 
 
@@ -186,30 +232,79 @@ def policy_engine() -> PolicyEngine:
         ConfigurationError: a setting is wrong.
     """
     settings = load(PolicySettings)
-    return OpaServerEngine(settings.url, settings.timeout_seconds) if settings.url else _EMBEDDED
+    if not settings.url:
+        return _EMBEDDED
+    return OpaServerEngine(settings.url, settings.timeout_seconds, audience=settings.audience)
 
 
-async def evaluate_request(document: Mapping[str, Any]) -> Verdicts:
-    """Judge ``{"request": body, "estimate": {"monthly": ...} or absent, "time": RFC 3339}``.
+async def judge(package: str, document: Mapping[str, Any], about: About | None = None) -> Judgement:
+    """Judge a document and log the decision: every decision leaves a line, whoever asks.
 
     Raises:
         ConfigurationError: as `PolicyEngine` and `policy_engine`.
     """
-    return await policy_engine().decide(REQUEST_RULES, document)
+    engine, began = policy_engine(), perf_counter()
+    verdicts = await engine.decide(package, document)
+    decision = PolicyDecision(
+        package=package,
+        about=about or About(),
+        revision=verdicts.revision,
+        input_digest=_input_digest(document),
+        deny=_ids(verdicts.deny),
+        require_approval=_ids(verdicts.require_approval),
+        warn=_ids(verdicts.warn),
+        engine=engine.name,
+        engine_decision_id=verdicts.decision_id,
+        duration_ms=round((perf_counter() - began) * 1000, 3),
+        at=utc_now(),
+    )
+    record = decision.document()
+    LOGGER.info("policy decision %s", json.dumps(record, sort_keys=True), extra={"policy_decision": record})
+    return Judgement(verdicts, decision)
 
 
-async def evaluate_plan(document: Mapping[str, Any]) -> Verdicts:
+async def evaluate_request(document: Mapping[str, Any], about: About | None = None) -> Verdicts:
+    """Judge ``{"request": body, "estimate": {"monthly": ...} or absent, "time": RFC 3339}``.
+
+    Raises:
+        ConfigurationError: as `judge`.
+    """
+    return (await judge(REQUEST_RULES, document, about)).verdicts
+
+
+async def evaluate_plan(document: Mapping[str, Any], about: About | None = None) -> Verdicts:
     """Judge ``{"request": body, "environment": "dev", "changeSet": ..., "cost": {"monthly": ...}, "time": RFC 3339}``.
 
     ``changeSet`` is the redacted one; ``cost`` is that of the whole plan, all environments.
 
     Raises:
-        ConfigurationError: as `PolicyEngine` and `policy_engine`.
+        ConfigurationError: as `judge`.
     """
-    return await policy_engine().decide(PLAN_RULES, document)
+    return (await judge(PLAN_RULES, document, about)).verdicts
+
+
+async def evaluate_promotion(document: Mapping[str, Any], about: About | None = None) -> Verdicts:
+    """Judge whether a release may go on to the next stage; the input is described in ``appstore/promotion.rego``.
+
+    Raises:
+        ConfigurationError: as `judge`.
+    """
+    return (await judge(PROMOTION_RULES, document, about)).verdicts
 
 
 _EMBEDDED = RegorusEngine()
+
+
+def _ids(findings: Iterable[Verdict]) -> tuple[str, ...]:
+    return tuple(sorted({finding.id for finding in findings}))
+
+
+def _input_digest(document: Mapping[str, Any]) -> str:
+    """Digest of the input; empty when it is no JSON, which is a denial anyway."""
+    try:
+        return digest(document)
+    except (ValueError, TypeError):
+        return ""
 
 
 def _verdicts(revision: str, decision: Any) -> Verdicts:

@@ -1,4 +1,4 @@
-"""The files that decide: Rego, its configuration, approvals and landing zones, and one revision for all of them.
+"""The files that decide: Rego, its data, exceptions, approvals, landing zones, and one revision for all of them.
 
 Every question looks at the files as they are now, so a changed rule counts at once in a running process. Only files
 whose size or times changed are read again.
@@ -13,12 +13,16 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from shared import exceptions, rule_catalogue
 from shared.canonical import canonical_json, digest, sha256_hex
 from shared.errors import ConfigurationError
+from shared.exceptions import PolicyException
 
 RULES = Path(__file__).resolve().parents[1] / "rules"
 
-_PATTERNS = ("rego/**/*.rego", "rego/config.json", "approvals/*.yaml", "landing_zones.yaml", "teams.yaml")
+_DATA = ("rego/config.json", rule_catalogue.FILE, exceptions.FILE)
+_PATTERNS = ("rego/**/*.rego", *_DATA, "approvals/*.yaml", "landing_zones.yaml", "teams.yaml")
+_ROOTS = ("appstore", "config", "exceptions", "rules")
 _READS = 5
 
 Stamp = tuple[str, int, int, int, int]
@@ -31,12 +35,14 @@ class RuleSet:
     Attributes:
         revision: SHA-256 over the names and contents of all files that decide.
         policies: Rego modules by path, without their tests.
-        config: text of the configuration, the document below ``data``.
+        data: text of the document below ``data``: configuration, catalogue of rules, exceptions.
+        exceptions: the exceptions, checked.
     """
 
     revision: str
     policies: tuple[tuple[str, str], ...]
-    config: str
+    data: str
+    exceptions: tuple[PolicyException, ...]
 
 
 def stamp(path: Path) -> Stamp:
@@ -56,7 +62,8 @@ def load_rules(directory: Path = RULES) -> RuleSet:
     """Read the rules as they are now.
 
     Raises:
-        ConfigurationError: no rules are there, a file is not UTF-8, or they change faster than they can be read.
+        ConfigurationError: no rules are there, a file is not what it should be (names the field), or they change
+            faster than they can be read.
     """
     for _ in range(_READS):
         before = _stamps(directory)
@@ -82,8 +89,8 @@ def bundle(directory: Path = RULES) -> bytes:
     bytes.
     """
     rules = load_rules(directory)
-    manifest = canonical_json({"revision": rules.revision, "roots": ["appstore", "config"], "rego_version": 1})
-    members = [(".manifest", manifest), ("data.json", rules.config.encode())]
+    manifest = canonical_json({"revision": rules.revision, "roots": list(_ROOTS), "rego_version": 1})
+    members = [(".manifest", manifest), ("data.json", rules.data.encode())]
     members += [(path, text.encode()) for path, text in rules.policies]
     archive = io.BytesIO()
     with (
@@ -108,14 +115,27 @@ def _read(directory: Path, stamps: tuple[Stamp, ...]) -> RuleSet:
     contents = {Path(entry[0]).relative_to(directory).as_posix(): Path(entry[0]).read_bytes() for entry in stamps}
     try:
         policies = tuple((name, text.decode()) for name, text in contents.items() if name.endswith(".rego"))
-        config = contents.get("rego/config.json", b"{}").decode()
-        json.loads(config)
+        config, catalogue, allowed = (contents[name].decode() for name in _DATA)
+        settings = json.loads(config)["config"]
+    except (KeyError, TypeError) as error:
+        raise ConfigurationError(str(directory), f"there are no complete rules: {error} is missing") from error
     except ValueError as error:
         raise ConfigurationError(str(directory), "the rules are not UTF-8, or config.json is not JSON") from error
     if not policies:
         raise ConfigurationError(str(directory), "there are no rules")
-    return RuleSet(digest({name: sha256_hex(text) for name, text in contents.items()}), policies, config)
+    rules = rule_catalogue.parse(catalogue)
+    excepted = exceptions.parse(allowed, rules, settings)
+    data = {
+        "config": settings,
+        "rules": rule_catalogue.documents(rules),
+        "exceptions": [item.document() for item in excepted],
+    }
+    revision = digest({name: sha256_hex(text) for name, text in contents.items()})
+    return RuleSet(revision, policies, canonical_json(data).decode(), excepted)
 
 
 if __name__ == "__main__":
-    Path(sys.argv[1]).write_bytes(bundle())
+    target = Path(sys.argv[1])
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(bundle())
+    sys.stdout.write(f"{rules_revision()}  {target}\n")

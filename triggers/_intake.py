@@ -21,6 +21,7 @@ from shared.landing_zones import LandingZone
 from shared.log import LOGGER
 from shared.models.application_request import ApplicationRequest, EnvironmentName
 from shared.models.plan import Change
+from shared.models.policy_decision import About
 from shared.models.records import ApplicationRecord, ClaimRecord, ClaimState, RequestRecord, RequestState
 from shared.models.runs import OnboardInput, Pace
 from shared.prices import Estimate
@@ -90,7 +91,7 @@ async def judge(body: ApplicationRequest, caller: Caller) -> Judged:
     changes = plans.expected_changes(body, f"{owner()}/{body.name}", systems, terraform=True)
     estimate = plans.estimate(body)
     question = {"request": body.document(), "estimate": {"monthly": estimate.monthly}, "time": _now()}
-    verdicts = await policies.evaluate_request(question)
+    verdicts = await policies.evaluate_request(question, About(application=body.name))
     if verdicts.denied:
         sentences = " ".join(f"{verdict.id}: {verdict.message}" for verdict in verdicts.deny)
         raise PolicyViolationError(verdicts.denying_rules, sentences)

@@ -12,8 +12,9 @@ from shared.errors import RequestRejectedError
 from shared.instance_ids import request_id
 from shared.models import Model
 from shared.models.application_request import ApplicationRequest
+from shared.models.policy_decision import PolicyDecision
 from shared.models.records import RequestRecord
-from shared.register import claims, intents, requests, steps
+from shared.register import claims, intents, policy_decisions, requests, steps
 from triggers._http import HEADER_PATTERN, Answer, Call, endpoint
 from triggers._intake import already_taken_in, judge, preview_document, take_in
 from triggers._views import base, request_summary, request_view
@@ -36,6 +37,12 @@ class Preview(Model):
     approvals: list[dict[str, Any]]
     verdicts: dict[str, Any]
     quota: dict[str, Any]
+
+
+class PolicyDecisions(Model):
+    """By which rules a request's plans were allowed or denied, oldest first; inputs by their digest only."""
+
+    decisions: list[PolicyDecision]
 
 
 class RequestList(Model):
@@ -140,6 +147,20 @@ async def get_plan(call: Call) -> Answer:
         raise RequestRejectedError("no-plan", f"The request is {record.state}: there is no plan yet.", status=404)
     content = await blobs.read_document(record.plan.blob)
     return Answer(200, text=content, headers={"ETag": f'"{record.plan.digest}"'})
+
+
+@endpoint(
+    "GET",
+    "requests/{id}/policy-decisions",
+    action=SEE,
+    summary="By which rules, when and by which engine the request's plans were judged.",
+    answers={200: PolicyDecisions},
+)
+async def list_policy_decisions(call: Call) -> Answer:
+    """Show the decision log of a request."""
+    record = await visible(call)
+    found = await policy_decisions.of_request(record.application, record.id)
+    return Answer(200, PolicyDecisions(decisions=found).document())
 
 
 async def visible(call: Call) -> RequestRecord:

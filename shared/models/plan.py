@@ -58,11 +58,16 @@ class EnvironmentPlan(Model):
 
 
 class PlanPins(Model):
-    """What the plan was computed from; when one of them moves, the plan is no longer the one shown."""
+    """What the plan was computed from; when one of them moves, the plan is no longer the one shown.
+
+    Attributes:
+        exceptions: digest of the exceptions that are in force; it moves when one begins or ends. Empty: none.
+    """
 
     rules_revision: str
     price_revision: str
     archetype_digest: str
+    exceptions: str = ""
 
 
 class PlanReference(Model):

@@ -141,10 +141,16 @@ class RequestSnapshot(Effect):
 
 
 class SetPlan(ActivityInput):
-    """Assemble the whole-estate plan from the planned environments."""
+    """Assemble the whole-estate plan from the planned environments.
+
+    Attributes:
+        at: when the plans were there, ISO 8601: the time that the rules decide by, the same at every repeat. Empty in
+            payloads of older versions.
+    """
 
     round: int
     environments: list[EnvironmentPlan]
+    at: str = ""
 
 
 class PlanSet(Effect):

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -32,12 +33,22 @@ def _insert(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new, 1), encoding="utf-8")
 
 
-def test_a_plan_is_void_when_a_rule_a_price_or_the_skeleton_changes(fresh_stack: StackFactory, tmp_path: Path) -> None:
+def _exception(application: str) -> str:
+    """An exception that is in force and ends in ten days."""
+    today = datetime.now(UTC).date()
+    people = "owner: jane.doe@contoso.com, approved_by: ciso@contoso.com"
+    days = f"granted: {today - timedelta(days=1)}, expires: {today + timedelta(days=10)}"
+    return f"{{rule: PLN-004, application: {application}, {people}, reason: until the endpoint is there, {days}}}"
+
+
+def test_a_plan_is_void_when_an_exception_a_price_or_the_skeleton_changes(
+    fresh_stack: StackFactory, tmp_path: Path
+) -> None:
     root = _copy(tmp_path / "app")
     desk = Desk(fresh_stack("changes", root=root))
     request_id, digest = desk.planned("moving-api")
     changes: tuple[Callable[[], None], ...] = (
-        lambda: _insert(root / "rules/rego/appstore/plan.rego", "import rego.v1", "import rego.v1\n\n# one line more"),
+        lambda: _insert(root / "rules/exceptions.yaml", "exceptions: []", f"exceptions: [{_exception('moving-api')}]"),
         lambda: _insert(root / "rules/prices.json", '"note": "', '"note": "New. '),
         lambda: _insert(root / "archetypes/api/skeleton/app/health.py", '"""', '"""Changed. '),
     )
@@ -51,6 +62,10 @@ def test_a_plan_is_void_when_a_rule_a_price_or_the_skeleton_changes(fresh_stack:
         seen.add(digest)
         old = desk.decide(request_id, "approve", "approver", planDigest=next(iter(seen - {digest})))
         assert old.status_code == 409
+    warned = desk.call("GET", f"requests/{request_id}/plan", "operator").json()["verdicts"]["dev"]["warn"]
+    assert [(item["id"], item["severity"]) for item in warned] == [("PLN-092", "info")]
+    kept = desk.call("GET", f"requests/{request_id}/policy-decisions", "auditor").json()["decisions"]
+    assert len({item["revision"] for item in kept}) == 2
     desk.approve(request_id, digest)
     desk.wait(request_id, "provisioning", "succeeded")
 

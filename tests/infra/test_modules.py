@@ -6,13 +6,11 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from local.vendors import arm, azurerm, entra
 from local.vendors.kernel import Kernel
 from tests.infra.conftest import INFRA, Runner
 
@@ -20,14 +18,6 @@ MODULE = INFRA / "modules" / "application_environment"
 STACK = INFRA / "stacks" / "api"
 VARIABLES = Path(__file__).with_name("environment.json")
 GROUP = "/subscriptions/20000000-0000-0000-0000-000000000001/resourceGroups/rg-payments-api-dev"
-
-
-@pytest.fixture
-async def azure(tmp_path: Path) -> AsyncIterator[Kernel]:
-    kernel = Kernel(tmp_path / "azure")
-    await kernel.start([entra.build(kernel), arm.build(kernel), azurerm.build(kernel)])
-    yield kernel
-    await kernel.stop()
 
 
 @pytest.fixture
@@ -54,7 +44,7 @@ def test_format(terraform: str) -> None:
     terraform_in(INFRA, terraform, "fmt", "-check", "-recursive", "-diff")
 
 
-@pytest.mark.parametrize("folder", [MODULE, STACK], ids=["module", "stack"])
+@pytest.mark.parametrize("folder", [MODULE, STACK, INFRA / "policy"], ids=["module", "stack", "policy"])
 def test_variables_and_outputs_say_what_they_are(folder: Path) -> None:
     for file, kind in (("variables.tf", "variable"), ("outputs.tf", "output")):
         blocks = re.findall(rf'^{kind} "(\w+)" {{\n(.*?)^}}', (folder / file).read_text(), re.MULTILINE | re.DOTALL)

@@ -11,21 +11,25 @@ import pytest
 import yaml
 
 from infra.iac_runner.actions import ACTIONS
+from shared.rule_set import bundle, rules_revision
 from tests.infra.conftest import INFRA
 
 WORKFLOW = INFRA / "workflows" / "iac.yml"
+RULES_WORKFLOW = INFRA / "workflows" / "rules.yml"
+WORKFLOWS = (WORKFLOW, RULES_WORKFLOW)
 
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
     (tmp_path / ".github" / "workflows").mkdir(parents=True)
-    shutil.copy(WORKFLOW, tmp_path / ".github" / "workflows")
+    for workflow in WORKFLOWS:
+        shutil.copy(workflow, tmp_path / ".github" / "workflows")
     shutil.copy(INFRA / "workflows" / "zizmor.yml", tmp_path / ".github")
     return tmp_path
 
 
-def workflow() -> dict[Any, Any]:
-    document: dict[Any, Any] = yaml.safe_load(WORKFLOW.read_text())
+def workflow(path: Path = WORKFLOW) -> dict[Any, Any]:
+    document: dict[Any, Any] = yaml.safe_load(path.read_text())
     return document
 
 
@@ -35,7 +39,7 @@ def tool(name: str, *arguments: str, folder: Path) -> subprocess.CompletedProces
 
 
 def test_actionlint(repository: Path) -> None:
-    done = tool("actionlint", ".github/workflows/iac.yml", folder=repository)
+    done = tool("actionlint", *(f".github/workflows/{path.name}" for path in WORKFLOWS), folder=repository)
     assert done.returncode == 0, done.stdout
 
 
@@ -44,8 +48,9 @@ def test_zizmor(repository: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_no_text_of_a_request_is_part_of_a_script() -> None:
-    scripts = [step["run"] for job in workflow()["jobs"].values() for step in job["steps"] if "run" in step]
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_no_value_is_part_of_a_script(path: Path) -> None:
+    scripts = [step["run"] for job in workflow(path)["jobs"].values() for step in job["steps"] if "run" in step]
     assert scripts
     assert not any("${{" in script for script in scripts)
 
@@ -76,3 +81,25 @@ def test_runs_of_one_state_wait_for_each_other() -> None:
 def test_permissions_are_the_least() -> None:
     assert workflow()["permissions"] == {}
     assert workflow()["jobs"]["terraform"]["permissions"] == {"contents": "read", "id-token": "write"}
+
+
+def test_the_bundle_of_every_revision_is_kept() -> None:
+    jobs = workflow(RULES_WORKFLOW)["jobs"]
+    upload = next(step["run"] for step in jobs["bundle"]["steps"] if step.get("name") == "Upload")
+    assert "revisions/$REVISION.tar.gz" in upload
+    config = yaml.safe_load((INFRA / "opa" / "config.yaml").read_text())
+    polled = config["bundles"]["appstore"]
+    assert f"--name {polled['resource']} " in upload
+    assert f"--container-name {config['services']['bundles']['url'].rpartition('/')[2]} " in upload
+    assert polled["polling"]["max_delay_seconds"] <= 20
+    assert {job["permissions"]["id-token"] for job in jobs.values()} == {"write"}
+    assert workflow(RULES_WORKFLOW)["permissions"] == {}
+
+
+def test_make_writes_the_bundle_of_these_rules(tmp_path: Path) -> None:
+    target = tmp_path / "dist" / "bundle.tar.gz"
+    command = [sys.executable, "-m", "shared.rule_set", str(target)]
+    done = subprocess.run(command, cwd=INFRA.parent, capture_output=True, text=True, check=True)
+    assert done.stdout.split()[0] == rules_revision()
+    assert target.read_bytes() == bundle()
+    assert "bundle: setup" in (INFRA.parent / "Makefile").read_text()

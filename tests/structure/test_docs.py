@@ -70,6 +70,7 @@ def test_every_generated_page_is_there() -> None:
         "authorisation.md",
         "archetypes.md",
         "configuration.md",
+        "policies.md",
     }
 
 

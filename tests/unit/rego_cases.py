@@ -7,6 +7,22 @@ from typing import Any
 
 Document = dict[str, Any]
 NOW = "2026-11-25T08:00:00.000Z"
+LEGACY = "legacy"  # a team with exceptions, and the first part of the name of its application
+EXCEPTIONS = """
+exceptions:
+  - {rule: REQ-008, application: legacy-shop, owner: jane@contoso.com, approved_by: ciso@contoso.com,
+     reason: booked on the old system, granted: 2026-10-01, expires: 2026-12-31}
+  - {rule: REQ-003, team: legacy, owner: jane@contoso.com, approved_by: ciso@contoso.com,
+     reason: no longer needed since autumn, granted: 2026-06-01, expires: 2026-11-24}
+  - {rule: REQ-012, team: legacy, owner: jane@contoso.com, approved_by: ciso@contoso.com,
+     reason: backups are copied elsewhere, granted: 2026-06-01, expires: 2026-11-27}
+  - {rule: PLN-004, application: legacy-shop, environment: dev, owner: jane@contoso.com, approved_by: ciso@contoso.com,
+     reason: the endpoint arrives in January, granted: 2026-10-01, expires: 2026-12-31}
+  - {rule: PLN-013, team: legacy, environment: prod, owner: jane@contoso.com, approved_by: ciso@contoso.com,
+     reason: backups are copied elsewhere, granted: 2026-11-25, expires: 2026-12-04}
+  - {rule: PRM-009, team: legacy, owner: jane@contoso.com, approved_by: ciso@contoso.com,
+     reason: nobody uses it at night, granted: 2026-10-01, expires: 2026-12-31}
+"""
 
 
 @dataclass(frozen=True)
@@ -295,4 +311,38 @@ PLAN_CASES = [
     ),
 ]
 
-CASES = REQUEST_CASES + PLAN_CASES
+
+def legacy(document: Document) -> None:
+    """Make a document that of the application with exceptions."""
+    document["request"].update(name="legacy-shop", ownerTeam=LEGACY)
+    for change in document.get("changeSet", {"changes": []})["changes"]:
+        change["after"].get("tags", {}).update(application="legacy-shop", **{"owner-team": LEGACY})
+
+
+def _of_legacy(name: str, deny: str = "", warn: str = "", **changes: Any) -> Case:
+    document = request_input(**changes)
+    legacy(document)
+    return _case(name, "appstore.request", document, deny, "", warn)
+
+
+def _both(*changes: Callable[[Document], None]) -> Callable[[Document], None]:
+    def all_of(document: Document) -> None:
+        for change in changes:
+            change(document)
+
+    return all_of
+
+
+SHORT, OPEN = after(SERVER, backup_retention_days=1), after(VAULT, public_network_access_enabled=True)
+EXCEPTION_CASES = [
+    _of_legacy("nothing excepted", "", "REQ-091 REQ-092"),
+    _of_legacy("excepted cost centre", "", "REQ-090 REQ-091 REQ-092", costCenter="4711"),
+    _of_legacy("ended exception", "REQ-003", "REQ-091 REQ-092", region="eastus"),
+    _of_legacy("ends in two days", "", "REQ-090 REQ-091 REQ-092", parameters={"backupRetentionDays": 1}),
+    _plan("excepted network", _both(legacy, OPEN), warn="PLN-090"),
+    _plan("network of another environment", _both(legacy, OPEN), "PLN-004", warn="PLN-092", environment="prod"),
+    _plan("excepted backups", _both(legacy, SHORT), warn="PLN-090 PLN-092", environment="prod"),
+    _plan("backups of another environment", _both(legacy, SHORT), "PLN-013"),
+]
+
+CASES = REQUEST_CASES + PLAN_CASES + EXCEPTION_CASES

@@ -2,6 +2,7 @@ import asyncio
 import gzip
 import io
 import json
+import logging
 import os
 import shutil
 import tarfile
@@ -13,19 +14,24 @@ from typing import Any
 import httpx
 import pytest
 
+from shared.canonical import digest
 from shared.errors import ConfigurationError
+from shared.models.policy_decision import About
 from shared.policies import (
     ENGINE_FAILURE,
     OpaServerEngine,
     RegorusEngine,
     Verdicts,
     evaluate_plan,
+    evaluate_promotion,
     evaluate_request,
+    judge,
     policy_engine,
     rules_revision,
 )
 from shared.rule_set import RULES, bundle, load_rules
-from tests.unit.rego_cases import CASES, Case, plan_input, request_input, resource
+from tests.unit.rego_cases import CASES, EXCEPTIONS, plan_input, request_input, resource
+from tests.unit.rego_promotion import PROMOTION_CASES, promotion_input
 
 NOTHING_FOUND: dict[str, Any] = {"deny": [], "require_approval": [], "warn": []}
 FINDING = {"id": "REQ-001", "severity": "error", "message": "No.", "path": "/name"}
@@ -33,7 +39,9 @@ FINDING = {"id": "REQ-001", "severity": "error", "message": "No.", "path": "/nam
 
 @pytest.fixture
 def rules(tmp_path: Path) -> Path:
-    return Path(shutil.copytree(RULES, tmp_path / "rules"))
+    copied = Path(shutil.copytree(RULES, tmp_path / "rules"))
+    (copied / "exceptions.yaml").write_text(EXCEPTIONS, encoding="utf-8")
+    return copied
 
 
 def write(path: Path, old: str, new: str) -> None:
@@ -42,19 +50,22 @@ def write(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new, 1), encoding="utf-8")
 
 
-async def test_a_good_request_and_a_good_plan_are_allowed() -> None:
-    for verdicts in (await evaluate_request(request_input()), await evaluate_plan(plan_input())):
+async def test_a_good_request_plan_and_promotion_are_allowed() -> None:
+    promotion = await evaluate_promotion(promotion_input())
+    assert [verdict.id for verdict in promotion.require_approval] == ["PRM-012"]
+    for verdicts in (await evaluate_request(request_input()), await evaluate_plan(plan_input()), promotion):
         assert not verdicts.denied
-        assert verdicts.require_approval == ()
+        assert verdicts.require_approval in ((), promotion.require_approval)
         assert verdicts.revision == rules_revision()
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.package}: {case.name}")
-async def test_the_embedded_engine_answers_as_the_table_says(case: Case) -> None:
-    verdicts = await RegorusEngine().decide(case.package, case.document)
-    assert set(verdicts.denying_rules) == case.deny
-    assert {verdict.id for verdict in verdicts.require_approval} == case.require_approval
-    assert [verdict.id for verdict in verdicts.deny] == sorted(verdict.id for verdict in verdicts.deny)
+async def test_the_embedded_engine_answers_as_the_table_says(rules: Path) -> None:
+    engine = RegorusEngine(rules)
+    for case in (*CASES, *PROMOTION_CASES):
+        verdicts = await engine.decide(case.package, case.document)
+        assert set(verdicts.denying_rules) == case.deny, case
+        assert {verdict.id for verdict in verdicts.require_approval} == case.require_approval, case
+        assert [verdict.id for verdict in verdicts.deny] == sorted(verdict.id for verdict in verdicts.deny), case
 
 
 @pytest.mark.parametrize("package", ["appstore.nothing", "no such package", "", "appstore.request_test"])
@@ -110,7 +121,10 @@ async def test_a_changed_rule_counts_at_once_and_changes_the_revision(rules: Pat
     [
         "rego/appstore/plan.rego",
         "rego/appstore/common.rego",
+        "rego/appstore/promotion.rego",
         "rego/config.json",
+        "rego/rules.yaml",
+        "exceptions.yaml",
         "approvals/default.yaml",
         "landing_zones.yaml",
     ],
@@ -142,6 +156,7 @@ def test_what_does_not_decide_leaves_the_revision(rules: Path, name: str) -> Non
 
 
 def test_the_revision_is_that_of_the_content_not_of_the_place(rules: Path) -> None:
+    shutil.copy(RULES / "exceptions.yaml", rules)
     assert rules_revision(rules) == rules_revision() == rules_revision(RULES)
 
 
@@ -161,8 +176,14 @@ def test_unreadable_configuration_is_named(rules: Path, content: bytes) -> None:
 
 
 def test_no_rules_are_no_rule_set(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="no rules"):
+    with pytest.raises(ConfigurationError, match="no complete rules"):
         load_rules(tmp_path)
+
+
+def test_data_without_rules_is_no_rule_set(rules: Path) -> None:
+    shutil.rmtree(rules / "rego" / "appstore")
+    with pytest.raises(ConfigurationError, match="there are no rules"):
+        load_rules(rules)
 
 
 def test_every_thread_has_its_own_engine() -> None:
@@ -282,6 +303,45 @@ def test_the_bundle_holds_the_rules_without_tests_and_says_which_they_are() -> N
     assert sorted(name for name in contents if name.endswith(".rego")) == [
         "rego/appstore/common.rego",
         "rego/appstore/plan.rego",
+        "rego/appstore/promotion.rego",
         "rego/appstore/request.rego",
     ]
+    assert set(json.loads(contents["data.json"])) == {"config", "exceptions", "rules"}
+    assert json.loads(contents[".manifest"])["roots"] == ["appstore", "config", "exceptions", "rules"]
     assert bundle() == bundle()
+
+
+async def test_every_decision_leaves_a_line_without_its_input(caplog: pytest.LogCaptureFixture) -> None:
+    about = About(request_id="req-1", application="payments-api", environment="dev")
+    with caplog.at_level(logging.INFO, logger="appstore"):
+        judgement = await judge("appstore.request", request_input(name="X", description="hunter2"), about)
+    (line,) = [record for record in caplog.records if hasattr(record, "policy_decision")]
+    written: dict[str, Any] = line.__dict__["policy_decision"]
+    assert json.loads(line.getMessage().removeprefix("policy decision ")) == written == judgement.decision.document()
+    assert "hunter2" not in line.getMessage()
+    assert written["deny"] == ["REQ-001"]
+    assert written["engine"] == "regorus"
+    assert written["revision"] == rules_revision()
+    assert written["about"] == {"requestId": "req-1", "application": "payments-api", "environment": "dev"}
+    assert written["inputDigest"] == digest(request_input(name="X", description="hunter2"))
+    assert written["durationMs"] > 0
+
+
+async def test_a_decision_on_what_is_no_json_is_logged_as_well() -> None:
+    judgement = await judge("appstore.request", {"request": float("nan")})
+    assert judgement.decision.deny == (ENGINE_FAILURE,)
+    assert judgement.decision.input_digest == ""
+
+
+async def test_the_id_in_the_servers_log_is_kept_but_never_part_of_the_plan() -> None:
+    body = {**proven(NOTHING_FOUND), "decision_id": "4ca636c1"}
+    verdicts = await server(lambda _: httpx.Response(200, json=body)).decide("appstore.request", {})
+    assert verdicts.decision_id == "4ca636c1"
+    assert "4ca636c1" not in json.dumps(verdicts.document())
+
+
+async def test_a_server_with_an_audience_is_asked_with_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPA_URL", "https://opa.contoso.com")
+    monkeypatch.setenv("OPA_AUDIENCE", "api://opa")
+    verdicts = await policy_engine().decide("appstore.request", {})
+    assert verdicts.denying_rules == (ENGINE_FAILURE,)  # there is no identity here: no token, no question, no verdict

@@ -121,6 +121,8 @@ def _to_arm(conversion: str, value: Any) -> Any:
             value = value // 1024
         case "values":
             value = [{argument: item} for item in value]
+        case "json":
+            value = json.loads(value)
         case "postgres_sku":
             tier, _, size = value.partition("_")
             value = {"name": size, "tier": POSTGRES_TIERS[tier]}
@@ -138,6 +140,8 @@ def _from_arm(conversion: str, value: Any) -> Any:
             value = value * 1024
         case "values":
             value = [item[argument] for item in value]
+        case "json":
+            value = json.dumps(value, separators=(",", ":"))
         case "postgres_sku":
             short = next(key for key, tier in POSTGRES_TIERS.items() if tier == value["tier"])
             value = f"{short}_{value['name']}"

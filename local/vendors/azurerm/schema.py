@@ -15,6 +15,7 @@ import tarfile
 import tempfile
 import zipfile
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +24,17 @@ RESOURCES = (
     "consumption-budget-resource-group",
     "dns-cname-record",
     "key-vault",
+    "management-group-policy-assignment",
+    "management-group-policy-set-definition",
     "monitor-action-group",
     "monitor-diagnostic-setting",
     "monitor-metric-alert",
+    "policy-definition",
     "postgresql-flexible-server",
     "postgresql-flexible-server-active-directory-administrator",
     "postgresql-flexible-server-database",
     "resource-group",
+    "resource-group-policy-exemption",
     "role-assignment",
     "user-assigned-identity",
 )
@@ -42,6 +47,7 @@ DATA_SOURCES = (
     "resource-group",
     "user-assigned-identity",
 )
+TYPES = sha256(" ".join((*RESOURCES, *DATA_SOURCES)).encode()).hexdigest()[:8]  # another list, another cache
 RETURNED = re.compile(
     r"^    synthesizeAttributes\(\) \{\n        return \{\n(.*?)\n        \};", re.MULTILINE | re.DOTALL
 )

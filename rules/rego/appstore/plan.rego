@@ -16,13 +16,11 @@ deny contains violation if {
 	not common.covered(violation.id, subject)
 }
 
-warn contains common.finding("PLN-090", "info", message, violation.path) if {
-	some violation in violations
-	common.covered(violation.id, subject)
-	message := sprintf("An exception covers this: %s", [violation.message])
-}
+# PLN-090, PLN-091, PLN-092: exceptions.
 
-subject := {"application": text("name"), "environment": environment, "date": common.today}
+warn contains notice if some notice in common.notices("PLN", {"PLN"}, violations, subject)
+
+subject := {"application": text("name"), "team": text("ownerTeam"), "environment": environment}
 
 # Careful reading: a rule must never be skipped because a field is absent or has another type. In particular OPA takes
 # `not f(input.x)` for false when x is absent; therefore only rules and bound variables stand behind a `not`.

@@ -110,13 +110,21 @@ test_an_exception_is_for_its_environment if {
 	public := with_setting("public_network_access_enabled", true)
 	exception := {
 		"rule": "PLN-004",
-		"application": "payments-api",
+		"application": "*",
+		"team": "payments",
 		"environment": "dev",
-		"owner": "platform",
+		"owner": "jane@contoso.com",
+		"approved_by": "ciso@contoso.com",
 		"reason": "private endpoints arrive in January",
+		"granted": "2026-11-01",
 		"expires": "2027-01-31",
 	}
-	ids(plan.warn) == {"PLN-090"} with input as planned("dev", [public]) with data.config.exceptions as [exception]
-	count(plan.deny) == 0 with input as planned("dev", [public]) with data.config.exceptions as [exception]
-	"PLN-004" in ids(plan.deny) with input as planned("qa", [public]) with data.config.exceptions as [exception]
+	ids(plan.warn) == {"PLN-090"} with input as planned("dev", [public]) with data.exceptions as [exception]
+	count(plan.deny) == 0 with input as planned("dev", [public]) with data.exceptions as [exception]
+	"PLN-004" in ids(plan.deny) with input as planned("qa", [public]) with data.exceptions as [exception]
+	soon := object.union(exception, {"expires": "2026-11-26"})
+	ids(plan.warn) == {"PLN-090", "PLN-092"} with input as planned("dev", [public]) with data.exceptions as [soon]
+	not "PLN-092" in ids(plan.warn) with input as planned("qa", [public]) with data.exceptions as [soon]
+	over := object.union(exception, {"expires": "2026-11-24"})
+	ids(plan.warn) == {"PLN-091"} with input as planned("dev", [public]) with data.exceptions as [over]
 }

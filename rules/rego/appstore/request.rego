@@ -13,13 +13,11 @@ deny contains violation if {
 	not common.covered(violation.id, subject)
 }
 
-warn contains common.finding("REQ-090", "info", message, violation.path) if {
-	some violation in violations
-	common.covered(violation.id, subject)
-	message := sprintf("An exception covers this: %s", [violation.message])
-}
+# REQ-090, REQ-091, REQ-092: exceptions. Those from rules about the plan are told here as well, before there is a plan.
 
-subject := {"application": text("name"), "environment": "*", "date": common.today}
+warn contains notice if some notice in common.notices("REQ", {"REQ", "PLN", "PRM"}, violations, subject)
+
+subject := {"application": text("name"), "team": text("ownerTeam"), "environment": "*"}
 
 # Careful reading: a rule must never be skipped because a field is absent or has another type. In particular OPA takes
 # `not f(input.x)` for false when x is absent; therefore only rules and bound variables stand behind a `not`.
@@ -193,12 +191,4 @@ violations contains common.finding("REQ-014", "error", "expiresOn must be a day 
 expires_later if {
 	common.is_date(request.expiresOn)
 	request.expiresOn > common.today
-}
-
-# REQ-091: an exception whose last day has passed should be removed from the configuration.
-
-warn contains common.finding("REQ-091", "info", message, "/name") if {
-	some exception in common.expired
-	exception.application == text("name")
-	message := sprintf("The exception from %s of %s expired on %s.", [exception.rule, exception.owner, exception.expires])
 }
