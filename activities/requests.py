@@ -190,7 +190,8 @@ async def finish_request(data: FinishRequest) -> Nothing:
             return []
         if run.undo:
             return [Write(requests.APPLICATION, None, etag=row.etag)]
-        return [Write(requests.APPLICATION, {**row.document, "state": "active"}, etag=row.etag)]
+        now = "expired" if row.document.get("expiredAt") else "active"  # a retry does not make it younger
+        return [Write(requests.APPLICATION, {**row.document, "state": now}, etag=row.etag)]
 
     expect = [state, _S.UNDOING] if run.undo else [_S.PROVISIONING]
     record = await advance(data, change, entry, expect, release)

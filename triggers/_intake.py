@@ -6,7 +6,7 @@ from typing import Any
 
 import azure.durable_functions as df
 
-from shared import approvals, archetypes, authorisation, policies, quotas, teams
+from shared import approvals, archetypes, authorisation, lifecycle, policies, quotas, teams
 from shared import plan as plans
 from shared.authorisation import ORDER, Subject
 from shared.canonical import digest
@@ -82,6 +82,7 @@ async def judge(body: ApplicationRequest, caller: Caller) -> Judged:
         if name not in archetype.environments:
             detail = f"{body.archetype} has no environment {name}."
             raise RequestRejectedError("unknown-environment", detail, pointer="/environments")
+    lifecycle.require_end(body.archetype, body.environments, body.expires_on, datetime.now(UTC).date())
     zones = plans.find_zones(body)
     systems = [name for name, configured in _OPTIONAL.items() if configured()]
     if EnvironmentName.PROD in body.environments and "servicenow" not in systems:
@@ -203,6 +204,7 @@ async def _create(record: RequestRecord, claim: ClaimRecord) -> RequestRecord:
         state="reserved",
         environments=[str(name) for name in record.body.environments],
         created_at=record.created_at,
+        expires_on=record.body.expires_on.isoformat() if record.body.expires_on else None,
     )
     detail = f"{archetype.id} {record.application} for {record.body.owner_team}"
     entry = Entry(f"{record.id}:request", record.created_at, record.requester, "request", record.id, detail)
