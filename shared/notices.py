@@ -86,9 +86,13 @@ def expiry(record: RequestRecord, end: str, days: int | None, *, base: str) -> M
     else:
         kind, title = _K.EXPIRES_SOON, f"{name} expires on {end}"
         text = f"Its last day is {end}: {days} {'day' if days == 1 else 'days'} from now at the most."
-    team = [Fact(name="Owner", value=record.body.owner_team), Fact(name="Requested by", value=record.requester_name)]
+    facts = [
+        Fact(name="Owner", value=record.body.owner_team),
+        Fact(name="Requested by", value=record.requester_name),
+        Fact(name="Request", value=record.id),
+    ]
     step = f"Is it still needed? Renew it with a reason and a new date: POST {base}/applications/{name}/renew"
-    return Message(kind=kind, title=title, text=text, facts=team, next_steps=[step])
+    return Message(kind=kind, title=title, text=text, facts=facts, next_steps=[step])
 
 
 def _facts(record: RequestRecord, problem: Problem | None, attempt: int) -> list[Fact]:

@@ -46,7 +46,7 @@ async def refresh(book: PriceBook, now: datetime) -> tuple[PriceBook, list[Refre
     Returns:
         The new book, and what became of each item, by key.
     """
-    answers: dict[tuple[tuple[str, str], ...], list[ListPrice] | IntegrationError] = {}
+    answers: dict[tuple[tuple[str, str], ...], list[ListPrice] | str] = {}
     items, told = dict(book.items), []
     for key, item in sorted(book.items.items()):
         if item.query is None:
@@ -55,8 +55,11 @@ async def refresh(book: PriceBook, now: datetime) -> tuple[PriceBook, list[Refre
         place = tuple(sorted(fields.items()))
         if place not in answers:
             answers[place] = await _rows(fields, book.currency)
-        items[key], line = _renewed(key, item, item.query, answers[place], book.currency, now)
-        told.append(line)
+        try:
+            items[key] = _renewed(item, item.query, select(answers[place], item.query, book.currency, now), now)
+            told.append(Refreshed(key, item.price, items[key].price))
+        except NoPriceError as error:
+            told.append(Refreshed(key, item.price, item.price, str(error)))
     return book.model_copy(update={"items": items}), told
 
 
@@ -66,43 +69,34 @@ def _fields(query: MeterQuery, book: PriceBook) -> dict[str, str]:
     return {"priceType": _CONSUMPTION, **region, **query.filter}
 
 
-async def _rows(fields: dict[str, str], currency: str) -> list[ListPrice] | IntegrationError:
+async def _rows(fields: dict[str, str], currency: str) -> list[ListPrice] | str:
+    """The rows, or why there are none: other items are still worth asking for."""
     try:
         return await list_prices(fields, currency)
     except IntegrationError as error:
-        return error
+        return str(error)
 
 
-def _renewed(
-    key: str,
-    item: Price,
-    query: MeterQuery,
-    rows: list[ListPrice] | IntegrationError,
-    currency: str,
-    now: datetime,
-) -> tuple[Price, Refreshed]:
-    try:
-        if isinstance(rows, IntegrationError):
-            raise NoPriceError(str(rows))
-        row = select(rows, query, currency, now)
-    except NoPriceError as error:
-        return item, Refreshed(key, item.price, item.price, str(error))
+def _renewed(item: Price, query: MeterQuery, row: ListPrice, now: datetime) -> Price:
     price = (row.retail_price * query.share).quantize(_PLACES).normalize()
-    update = {
-        "price": price,
-        "retrieved": now.date(),
-        "source": "azure retail prices",
-        "meter_id": row.meter_id,
-    }
-    return item.model_copy(update=update), Refreshed(key, item.price, price)
+    update = {"price": price, "retrieved": now.date(), "source": "azure retail prices", "meter_id": row.meter_id}
+    return item.model_copy(update=update)
 
 
-def select(rows: Sequence[ListPrice], query: MeterQuery, currency: str, now: datetime) -> ListPrice:
+def select(rows: Sequence[ListPrice] | str, query: MeterQuery, currency: str, now: datetime) -> ListPrice:
     """The one row that a query means.
 
+    Args:
+        rows: what the API listed, or why it did not.
+        query: the query.
+        currency: of the book.
+        now: prices of the future and of the past do not count.
+
     Raises:
-        NoPriceError: none fits, or several with different prices; names what there is.
+        NoPriceError: none fits, or several do; names what there is.
     """
+    if isinstance(rows, str):
+        raise NoPriceError(rows)
     current = [
         row
         for row in rows
@@ -126,7 +120,8 @@ def select(rows: Sequence[ListPrice], query: MeterQuery, currency: str, now: dat
 
 def _named(rows: Sequence[ListPrice]) -> str:
     names = [
-        f"{row.product_name} / {row.sku_name} / {row.meter_name} per {row.unit_of_measure} from {row.tier_minimum_units}"
+        f"{row.product_name} / {row.sku_name} / {row.meter_name} "
+        f"per {row.unit_of_measure} from {row.tier_minimum_units}"
         for row in rows
     ]
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""

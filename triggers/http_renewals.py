@@ -104,7 +104,9 @@ def _decided(
     waiting = now.renewal
     if waiting is None or waiting.expires_on != wanted:
         detail = f"until {wanted}, which needs an approver because {why}: {body.reason}"
-        asked = Entry(f"{key}:asked:{wanted}:{caller.id}:{moment}", moment, caller.id, "ask-renewal", request.id, detail)
+        asked = Entry(
+            f"{key}:asked:{wanted}:{caller.id}:{moment}", moment, caller.id, "ask-renewal", request.id, detail
+        )
         return now.model_copy(update={"renewal": mine}), asked
     for person in (waiting.asked_by, request.requester):
         authorisation.require(caller, APPROVE_RENEWAL, Subject(person, now.owner_team))

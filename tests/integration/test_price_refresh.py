@@ -60,7 +60,8 @@ def run(path: Path) -> int:
     return main(["--file", str(path)])
 
 
-async def test_an_estimate_is_within_one_percent_of_the_list(world: World, path: Path) -> None:
+@pytest.mark.usefixtures("world")
+async def test_an_estimate_is_within_one_percent_of_the_list(path: Path) -> None:
     assert len(LISTED) >= 20
     assert {key for key, *_ in LISTED} == {key for key, item in read_book().items.items() if item.query}
     assert await asyncio.to_thread(run, path) == 0
@@ -73,7 +74,8 @@ async def test_an_estimate_is_within_one_percent_of_the_list(world: World, path:
     assert not wrong
 
 
-async def test_what_is_fetched_says_so_and_a_second_time_changes_nothing(world: World, path: Path) -> None:
+@pytest.mark.usefixtures("world")
+async def test_what_is_fetched_says_so_and_a_second_time_changes_nothing(path: Path) -> None:
     before = path.stat().st_mode
     assert await asyncio.to_thread(run, path) == 0
     content = path.read_bytes()
@@ -112,7 +114,8 @@ async def test_each_list_is_asked_for_once_and_every_page_is_read(world: World) 
     ],
     ids=["ambiguous", "missing", "another unit", "no such tier", "quoted", "no such field"],
 )
-async def test_a_price_that_is_not_certain_is_not_taken(world: World, query: dict[str, object], sentence: str) -> None:
+@pytest.mark.usefixtures("world")
+async def test_a_price_that_is_not_certain_is_not_taken(query: dict[str, object], sentence: str) -> None:
     book = changed(read_book(), "aks.namespace.large", **query)
     new, lines = await refresh(book, NOW)
     kept = [line for line in lines if line.problem]
@@ -137,7 +140,8 @@ async def test_throttled_is_waited_for_and_down_is_told(world: World, path: Path
     assert {line.problem.split(": ")[2] for line in lines} == {"the next page is somewhere else (HTTP 200)"}
 
 
-async def test_another_currency_is_not_taken_for_ours(world: World) -> None:
+@pytest.mark.usefixtures("world")
+async def test_another_currency_is_not_taken_for_ours() -> None:
     dollars = read_book().model_copy(update={"currency": "USD"})
     new, lines = await refresh(dollars, NOW)
     assert not [line for line in lines if line.problem]

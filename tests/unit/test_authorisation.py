@@ -45,7 +45,10 @@ def caller(name: str, *roles: str, teams: tuple[str, ...] = (), service: bool = 
 
 
 ROLES = ("Requester", "Approver", "FinOps", "Operator", "Auditor", "Admin")
-ACTIONS = ("order", "see", "approve", "reject", "cancel", "retry", "undo", "resend", "audit")
+ACTIONS = (
+    *("order", "see", "approve", "reject", "cancel", "retry", "undo", "resend", "audit"),
+    *("renew", "approve-renewal"),
+)
 S = RequestState
 STATES = {
     "approve": {S.AWAITING_APPROVAL},
@@ -67,6 +70,10 @@ def oracle(action: str, roles: set[str], relation: str, *, service: bool) -> boo
             return owner or bool(roles - {"Requester"})
         case "approve" | "reject":
             return not service and relation != "requester" and bool(roles & {"Approver", "FinOps", "Admin"})
+        case "approve-renewal":
+            return not service and relation != "requester" and bool(roles & {"Approver", "Admin"})
+        case "renew":
+            return bool(roles & {"Approver", "Operator", "Admin"}) or ("Requester" in roles and owner)
         case "audit":
             return bool(roles & {"Auditor", "Admin"})
     return bool(roles & {"Operator", "Admin"}) or ("Requester" in roles and owner)

@@ -23,6 +23,7 @@ RESOURCES = (
     "consumption-budget-resource-group",
     "dns-cname-record",
     "key-vault",
+    "kubernetes-cluster",
     "monitor-action-group",
     "monitor-diagnostic-setting",
     "monitor-metric-alert",

@@ -48,16 +48,11 @@ class Query:
         return response
 
     async def _answer(self, request: web.Request) -> web.Response:
-        if not self._admitted(request):
-            return _refused(401, "InvalidAuthenticationToken", "The access token is invalid.")
-        if "api-version" not in request.query:
-            return _refused(400, "MissingApiVersionParameter", "The api-version query parameter is required.")
         hit = PATH.fullmatch(request.path)
         subscription = hit[1].lower() if hit else ""
-        if self._kernel.vendor("arm").resource(f"/subscriptions/{subscription}") is None:
-            return _refused(404, "SubscriptionNotFound", f"The subscription '{subscription}' could not be found.")
-        if wait := self._wait():
-            return _throttled(wait)
+        refusal = self._refusal(request, subscription)
+        if refusal is not None:
+            return refusal
         usage = [item for _, item in self._store.list("usage/") if item["subscription"] == subscription]
         if not usage:
             return web.Response(status=204)
@@ -66,6 +61,16 @@ class Query:
         except (BadQuery, ValueError) as error:
             return _refused(400, "BadRequest", f"Invalid query definition: {error}")
         return web.json_response(self._page(request, subscription, columns, rows))
+
+    def _refusal(self, request: web.Request, subscription: str) -> web.Response | None:
+        if not self._admitted(request):
+            return _refused(401, "InvalidAuthenticationToken", "The access token is invalid.")
+        if "api-version" not in request.query:
+            return _refused(400, "MissingApiVersionParameter", "The api-version query parameter is required.")
+        if self._kernel.vendor("arm").resource(f"/subscriptions/{subscription}") is None:
+            return _refused(404, "SubscriptionNotFound", f"The subscription '{subscription}' could not be found.")
+        wait = self._wait()
+        return _throttled(wait) if wait else None
 
     def _admitted(self, request: web.Request) -> bool:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")

@@ -1,0 +1,97 @@
+# A cluster of the application's own, where the landing zone has none for it. Its ingress and what else a cluster needs
+# comes from the platform's cluster configuration, as in every cluster.
+
+locals {
+  with_cluster = var.dedicated_cluster != null
+  # The same id either way: known before the cluster exists.
+  cluster_scope = local.with_cluster ? azurerm_kubernetes_cluster.dedicated[0].id : var.cluster_id
+}
+
+resource "azurerm_kubernetes_cluster" "dedicated" {
+  count = local.with_cluster ? 1 : 0
+
+  name                = var.dedicated_cluster.name
+  location            = azurerm_resource_group.this.location
+  resource_group_name = azurerm_resource_group.this.name
+  node_resource_group = "${var.names.resource_group}-nodes"
+  dns_prefix          = var.dedicated_cluster.name
+  sku_tier            = local.is_production ? "Standard" : "Free"
+  tags                = local.tags
+
+  # Who gets in: Entra ID and Azure's roles, no local account.
+  local_account_disabled            = true
+  role_based_access_control_enabled = true
+  oidc_issuer_enabled               = true
+  workload_identity_enabled         = true
+  azure_policy_enabled              = true
+  run_command_enabled               = false
+  automatic_upgrade_channel         = "patch"
+  node_os_upgrade_channel           = "NodeImage"
+
+  azure_active_directory_role_based_access_control {
+    azure_rbac_enabled = true
+    tenant_id          = var.tenant_id
+  }
+
+  default_node_pool {
+    name                 = "system"
+    vm_size              = var.dedicated_cluster.node_size
+    node_count           = var.dedicated_cluster.node_count
+    os_disk_type         = "Ephemeral" # no disk to pay for
+    zones                = ["1", "2", "3"]
+    auto_scaling_enabled = false # what was estimated is what runs
+  }
+
+  node_provisioning_profile {
+    mode = "Manual"
+  }
+
+  identity {
+    type = "SystemAssigned"
+  }
+
+  network_profile {
+    network_plugin      = "azure"
+    network_plugin_mode = "overlay"
+    network_policy      = "cilium"
+    network_data_plane  = "cilium"
+    load_balancer_sku   = "standard"
+    outbound_type       = "loadBalancer"
+  }
+}
+
+resource "azurerm_role_assignment" "cluster_pulls_images" {
+  count = local.with_cluster ? 1 : 0
+
+  name                             = uuidv5("url", "${var.registry_id}/${var.dedicated_cluster.name}/pull")
+  scope                            = var.registry_id
+  role_definition_name             = "Container Registry Repository Reader"
+  principal_id                     = azurerm_kubernetes_cluster.dedicated[0].kubelet_identity[0].object_id
+  principal_type                   = "ServicePrincipal"
+  skip_service_principal_aad_check = true
+  condition_version                = "2.0"
+  condition = join(" AND ", [
+    for action in ["content/read", "metadata/read"] :
+    "(!(ActionMatches{'Microsoft.ContainerRegistry/registries/repositories/${action}'}) OR @Request[Microsoft.ContainerRegistry/registries/repositories:name] StringEqualsIgnoreCase '${var.application}')"
+  ])
+}
+
+resource "azurerm_monitor_diagnostic_setting" "cluster" {
+  count = local.with_cluster ? 1 : 0
+
+  name                       = "to-landing-zone"
+  target_resource_id         = azurerm_kubernetes_cluster.dedicated[0].id
+  log_analytics_workspace_id = var.log_workspace_id
+
+  enabled_log {
+    category = "kube-audit-admin"
+  }
+
+  enabled_log {
+    category = "guard"
+  }
+
+  enabled_metric {
+    category = "AllMetrics"
+  }
+}
