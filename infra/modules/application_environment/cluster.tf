@@ -7,6 +7,37 @@ locals {
   cluster_scope = local.with_cluster ? azurerm_kubernetes_cluster.dedicated[0].id : var.cluster_id
 }
 
+# The cluster works under one identity and its nodes under another: both are there before the cluster, so that every
+# role of theirs is in the plan.
+resource "azurerm_user_assigned_identity" "cluster" {
+  count = local.with_cluster ? 1 : 0
+
+  name                = "id-${var.dedicated_cluster.name}"
+  location            = azurerm_resource_group.this.location
+  resource_group_name = azurerm_resource_group.this.name
+  tags                = local.tags
+}
+
+resource "azurerm_user_assigned_identity" "nodes" {
+  count = local.with_cluster ? 1 : 0
+
+  name                = "id-${var.dedicated_cluster.name}-nodes"
+  location            = azurerm_resource_group.this.location
+  resource_group_name = azurerm_resource_group.this.name
+  tags                = local.tags
+}
+
+resource "azurerm_role_assignment" "cluster_hands_out_identity" {
+  count = local.with_cluster ? 1 : 0
+
+  name                             = uuidv5("url", "${var.names.resource_group}/${var.dedicated_cluster.name}/Managed Identity Operator")
+  scope                            = azurerm_user_assigned_identity.nodes[0].id
+  role_definition_name             = "Managed Identity Operator"
+  principal_id                     = azurerm_user_assigned_identity.cluster[0].principal_id
+  principal_type                   = "ServicePrincipal"
+  skip_service_principal_aad_check = true
+}
+
 resource "azurerm_kubernetes_cluster" "dedicated" {
   count = local.with_cluster ? 1 : 0
 
@@ -47,7 +78,14 @@ resource "azurerm_kubernetes_cluster" "dedicated" {
   }
 
   identity {
-    type = "SystemAssigned"
+    type         = "UserAssigned"
+    identity_ids = [azurerm_user_assigned_identity.cluster[0].id]
+  }
+
+  kubelet_identity {
+    client_id                 = azurerm_user_assigned_identity.nodes[0].client_id
+    object_id                 = azurerm_user_assigned_identity.nodes[0].principal_id
+    user_assigned_identity_id = azurerm_user_assigned_identity.nodes[0].id
   }
 
   network_profile {
@@ -58,15 +96,17 @@ resource "azurerm_kubernetes_cluster" "dedicated" {
     load_balancer_sku   = "standard"
     outbound_type       = "loadBalancer"
   }
+
+  depends_on = [azurerm_role_assignment.cluster_hands_out_identity]
 }
 
-resource "azurerm_role_assignment" "cluster_pulls_images" {
+resource "azurerm_role_assignment" "nodes_pull_images" {
   count = local.with_cluster ? 1 : 0
 
   name                             = uuidv5("url", "${var.registry_id}/${var.dedicated_cluster.name}/pull")
   scope                            = var.registry_id
   role_definition_name             = "Container Registry Repository Reader"
-  principal_id                     = azurerm_kubernetes_cluster.dedicated[0].kubelet_identity[0].object_id
+  principal_id                     = azurerm_user_assigned_identity.nodes[0].principal_id
   principal_type                   = "ServicePrincipal"
   skip_service_principal_aad_check = true
   condition_version                = "2.0"

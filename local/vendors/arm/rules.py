@@ -166,17 +166,15 @@ def action_group(_estate: Estate, _target: ResourceId, resource: Resource, _befo
         raise bad_request("BadRequest", "groupShortName must have 1 to 12 characters.")
 
 
-def cluster(_estate: Estate, target: ResourceId, resource: Resource, before: Resource | None) -> None:
+def cluster(_estate: Estate, target: ResourceId, resource: Resource, _before: Resource | None) -> None:
     if not {"dnsPrefix", "agentPoolProfiles"} <= resource["properties"].keys():
         raise bad_request("InvalidParameter", "dnsPrefix and agentPoolProfiles are required.")
-    place, old = resource["location"], before["properties"] if before else {}
-    kubelet = {name: str(uuid.uuid4()) for name in ("clientId", "objectId")} | {"resourceId": f"{target.path}-agentpool"}
+    place = resource["location"]
     resource["properties"] |= {
         "fqdn": f"{target.name}.hcp.{place}.azmk8s.io",
         "kubernetesVersion": "1.34",
         "currentKubernetesVersion": "1.34.2",
         "powerState": {"code": "Running"},
-        "identityProfile": old.get("identityProfile", {"kubeletidentity": kubelet}),
     }
     issuer = f"https://{place}.oic.prod-aks.azure.com/{TENANT}/{target.name}/"
     resource["properties"].setdefault("oidcIssuerProfile", {})["issuerURL"] = issuer

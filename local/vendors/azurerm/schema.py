@@ -14,6 +14,7 @@ import sys
 import tarfile
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,8 @@ DATA_SOURCES = (
     "resource-group",
     "user-assigned-identity",
 )
+# A cache of other types is another cache.
+EDITION = f"{PROVIDER_VERSION}-{zlib.crc32(repr((RESOURCES, DATA_SOURCES)).encode()):08x}"
 RETURNED = re.compile(
     r"^    synthesizeAttributes\(\) \{\n        return \{\n(.*?)\n        \};", re.MULTILINE | re.DOTALL
 )
