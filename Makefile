@@ -8,7 +8,7 @@ WORKERS ?= 4
 export PYTHONDONTWRITEBYTECODE :=
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.local/cache/bytecode
 
-.PHONY: help run once test lint unit proofs crash-matrix bench-cold-start bench-provision docs drift audit-verify undo test-backstage test-package size lock clean setup setup-dev
+.PHONY: help run once test lint unit proofs crash-matrix bench-cold-start bench-provision docs drift prices audit-verify undo test-backstage test-package size lock clean setup setup-dev
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -30,6 +30,9 @@ drift: setup ## compare APP=payments-api with what it should be
 
 audit-verify: setup ## follow every audit trail; names the first changed or missing entry of each
 	@exec $(PYTHON) -m local.run.audit
+
+prices: setup ## refresh rules/prices.json from Azure's list prices, and print what changed
+	@exec $(PYTHON) -m shared.price_refresh
 
 undo: setup ## remove everything that REQUEST=<id> made
 	@exec $(PYTHON) -m local.run.undo --request '$(REQUEST)'

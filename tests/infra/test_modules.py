@@ -142,7 +142,10 @@ async def test_the_life_of_a_cluster_of_its_own(offline_runner: Runner, azure: K
     assert applied["outputs"]["cluster_id"] == cluster
     properties = estate.resource(cluster)["properties"]
     assert properties["agentPoolProfiles"][0]["count"] == 3
-    assert (properties["disableLocalAccounts"], properties["apiServerAccessProfile"]["disableRunCommand"]) == (True, True)
+    assert (properties["disableLocalAccounts"], properties["apiServerAccessProfile"]["disableRunCommand"]) == (
+        True,
+        True,
+    )
     kubelet = properties["identityProfile"]["kubeletidentity"]["objectId"]
     registry = variables["registry_id"]
     assert estate.assignments(kubelet, "Container Registry Repository Reader", registry)

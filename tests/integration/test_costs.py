@@ -33,14 +33,14 @@ async def clean(world: World) -> World:
     """No report and no usage of any month."""
     async for row in _table.scan("costs", "costs:"):
         await _table.commit("costs", [_table.Write(row.key, None, etag=row.etag)])
-    world._admin.post("reset", json={"systems": ["cost_management"]}).raise_for_status()
+    world.seed("cost_management", {"usage/here": [], "settings/page": {"size": 1000}})
     return world
 
 
 def usage(world: World, *items: Document, limit: int = 1000) -> None:
     """What was used, so that the service reports it; the service's own limit is high unless a test is about it."""
-    documents: Document = {f"usage/{number:04}": item for number, item in enumerate(items)}
-    world.seed("cost_management", documents | {"settings/limit": {"calls": limit, "seconds": 10.0}})
+    limits = {"calls": limit, "seconds": 10.0}
+    world.seed("cost_management", {"usage/here": list(items), "settings/limit": limits})
 
 
 def used(cost: float, group: str, subscription: str = SUBSCRIPTION, day: str = f"{LAST}-05", **tags: str) -> Document:
@@ -198,7 +198,12 @@ async def test_every_page_is_read_and_the_untagged_share_is_right_to_the_cent(cl
     assert (estate["unattributed"], estate["unknown"]) == ("57.89", {"gone-api": "1.23"})
     line = next(item for item in report["applications"] if item["application"] == name)
     assert line["environments"] == {"dev": "37.78", "other": "2.01", "qa": "11.11"}
-    assert (line["actual"], line["untagged"], line["budget"], line["percentOfBudget"]) == ("50.89", "4.44", "100.00", 51)
+    assert (line["actual"], line["untagged"], line["budget"], line["percentOfBudget"]) == (
+        "50.89",
+        "4.44",
+        "100.00",
+        51,
+    )
     one = await get(get_application_costs, FINOPS, name, month=LAST)
     assert one["costs"] == line
     assert asked(clean, since) == len(clean.calls(since, "cost_management")), "the second report asked nothing new"
@@ -228,6 +233,7 @@ async def test_a_month_that_cannot_be_asked_for_is_refused(clean: World, month: 
 
 
 async def test_nothing_used_is_no_cost(clean: World) -> None:
+    usage(clean)
     report = await get(list_costs, FINOPS, month=LAST)
     assert (report["currency"], report["estate"]["total"], report["estate"]["untaggedShare"]) == ("", "0.00", "0")
     assert report["complete"] is True
@@ -267,5 +273,3 @@ def _named(name: str) -> ApplicationRecord:
         environments=["dev", "qa"],
         created_at="2026-12-01T10:00:00.000Z",
     )
-
-

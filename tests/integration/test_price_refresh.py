@@ -56,6 +56,11 @@ def changed(book: PriceBook, key: str, **query: object) -> PriceBook:
     return PriceBook.model_validate(document)
 
 
+def found(path: Path) -> tuple[bytes, int, list[str]]:
+    """Content and mode of the file, and what lies beside it."""
+    return path.read_bytes(), path.stat().st_mode, sorted(item.name for item in path.parent.iterdir())
+
+
 def run(path: Path) -> int:
     return main(["--file", str(path)])
 
@@ -76,16 +81,15 @@ async def test_an_estimate_is_within_one_percent_of_the_list(path: Path) -> None
 
 @pytest.mark.usefixtures("world")
 async def test_what_is_fetched_says_so_and_a_second_time_changes_nothing(path: Path) -> None:
-    before = path.stat().st_mode
+    before = found(path)[1]
     assert await asyncio.to_thread(run, path) == 0
-    content = path.read_bytes()
+    content, _, _ = found(path)
     items = read_book(path).items
     assert {item.source for item in items.values() if item.query} == {"azure retail prices"}
     assert all(item.meter_id and item.retrieved >= date(2026, 11, 25) for item in items.values() if item.query)
     assert (items["resource_group"].source, items["resource_group"].price) == ("by hand", 0)
     assert await asyncio.to_thread(run, path) == 0
-    assert (path.read_bytes(), path.stat().st_mode) == (content, before)
-    assert [item.name for item in path.parent.iterdir()] == ["prices.json"]
+    assert found(path) == (content, before, ["prices.json"])
 
 
 async def test_each_list_is_asked_for_once_and_every_page_is_read(world: World) -> None:
@@ -129,10 +133,10 @@ async def test_a_price_that_is_not_certain_is_not_taken(query: dict[str, object]
 async def test_throttled_is_waited_for_and_down_is_told(world: World, path: Path) -> None:
     world.fault(system="retail_prices", mode="status", status=429, headers={"Retry-After": "0"}, times=2)
     assert await asyncio.to_thread(run, path) == 0
-    content = path.read_bytes()
+    before = found(path)
     world.fault(system="retail_prices", mode="status", status=429, headers={"Retry-After": "3600"}, times=None)
     assert await asyncio.to_thread(run, path) == 1
-    assert path.read_bytes() == content
+    assert found(path) == before
     world.heal()
     wrong = {"Items": [], "NextPageLink": "https://elsewhere.example/api/retail/prices", "Count": 0}
     world.fault(system="retail_prices", mode="body", status=200, body=wrong, times=None)

@@ -68,15 +68,13 @@ def oracle(action: str, roles: set[str], relation: str, *, service: bool) -> boo
             return "Admin" in roles or ("Requester" in roles and owner)
         case "see":
             return owner or bool(roles - {"Requester"})
-        case "approve" | "reject":
-            return not service and relation != "requester" and bool(roles & {"Approver", "FinOps", "Admin"})
-        case "approve-renewal":
-            return not service and relation != "requester" and bool(roles & {"Approver", "Admin"})
-        case "renew":
-            return bool(roles & {"Approver", "Operator", "Admin"}) or ("Requester" in roles and owner)
+        case "approve" | "reject" | "approve-renewal":
+            deciders = {"Approver", "Admin"} | ({"FinOps"} if action != "approve-renewal" else set())
+            return not service and relation != "requester" and bool(roles & deciders)
         case "audit":
             return bool(roles & {"Auditor", "Admin"})
-    return bool(roles & {"Operator", "Admin"}) or ("Requester" in roles and owner)
+    allowed = {"Operator", "Admin"} | ({"Approver"} if action == "renew" else set())
+    return bool(roles & allowed) or ("Requester" in roles and owner)
 
 
 def everybody() -> Iterator[tuple[Caller, set[str], str, bool]]:

@@ -53,7 +53,8 @@ class Query:
         refusal = self._refusal(request, subscription)
         if refusal is not None:
             return refusal
-        usage = [item for _, item in self._store.list("usage/") if item["subscription"] == subscription]
+        everything = [item for _, items in self._store.list("usage/") for item in items]
+        usage = [item for item in everything if item["subscription"] == subscription]
         if not usage:
             return web.Response(status=204)
         try:

@@ -1,6 +1,7 @@
 """What a query means: usage in a time, summed up by tags and dimensions.
 
-A document of usage: `{"subscription", "date": "2026-11-03", "cost": 1.2345, "currency", "group", "tags": {}}`.
+A document is a list of usage:
+`{"subscription", "date": "2026-11-03", "cost": 1.2345, "currency", "group", "tags": {}}`.
 """
 
 from collections import defaultdict
