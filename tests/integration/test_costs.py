@@ -153,7 +153,7 @@ async def test_without_a_newer_report_the_older_one_is_shown(clean: World) -> No
     await _age(THIS, hours=30)
     clean.fault(system="cost_management", mode="status", status=503, times=None)
     reading = await read_costs(SUBSCRIPTION, THIS)
-    assert (_total(reading), reading.source.stale) == (10, True)
+    assert (_total(reading), reading.source.stale) == (Decimal(10), True)
     assert (reading.source.age_seconds or 0) >= 30 * 3600
     assert "HTTP 503" in str(reading.source.problem)
 

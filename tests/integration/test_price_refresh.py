@@ -15,7 +15,7 @@ from tests.integration.world import World
 NOW = datetime(2026, 12, 1, 12, tzinfo=UTC)
 MONTH = 730  # hours, as Microsoft's own calculator counts a month
 # Item, how many of it, its list price per unit of measure, units of measure a month.
-LISTED = [
+LISTED: list[tuple[str, int, str, Decimal | int]] = [
     ("aks.namespace.small", 1, "0.109623", Decimal(MONTH) / 8),
     ("aks.namespace.small", 3, "0.109623", Decimal(MONTH) / 8),
     ("aks.namespace.medium", 1, "0.109623", Decimal(MONTH) / 2),
@@ -87,7 +87,7 @@ async def test_what_is_fetched_says_so_and_a_second_time_changes_nothing(path: P
     items = read_book(path).items
     assert {item.source for item in items.values() if item.query} == {"azure retail prices"}
     assert all(item.meter_id and item.retrieved >= date(2026, 11, 25) for item in items.values() if item.query)
-    assert (items["resource_group"].source, items["resource_group"].price) == ("by hand", 0)
+    assert (items["resource_group"].source, str(items["resource_group"].price)) == ("by hand", "0.0000")
     assert await asyncio.to_thread(run, path) == 0
     assert found(path) == (content, before, ["prices.json"])
 

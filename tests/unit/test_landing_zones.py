@@ -173,7 +173,7 @@ def test_only_what_is_full_is_named() -> None:
         ("- name: dev-weu\n    ", "- ", r"landing_zones\.0\.name: Field required"),
         ("name: qa-weu", "name: QA", "name"),
         ("capacity: {applications: 1000}", "capacity: {applications: -1}", "applications"),
-        ("capacity: {applications: 1000}", "capacity: {pods: 1}", "pods"),
+        ("capacity: {applications: 1000}", "capacity: {applications: 1000, pods: 1}", "pods"),
         ("    node_count: 3\n", "", "needs node_size, node_count and ingress_domain"),
         ("cluster: dedicated", "cluster: own", "cluster"),
         ("    cluster: dedicated\n", "", "belong together"),
