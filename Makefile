@@ -31,6 +31,9 @@ drift: setup ## compare APP=payments-api with what it should be
 audit-verify: setup ## follow every audit trail; names the first changed or missing entry of each
 	@exec $(PYTHON) -m local.run.audit
 
+prices: setup ## refresh rules/prices.json from Azure's list prices, and print what changed
+	@exec $(PYTHON) -m shared.price_refresh
+
 undo: setup ## remove everything that REQUEST=<id> made
 	@exec $(PYTHON) -m local.run.undo --request '$(REQUEST)'
 

@@ -173,7 +173,7 @@ def _kind(run: Run) -> str:
 async def finish_request(data: FinishRequest) -> Nothing:
     """Close a run: compare what was planned with what was made, or give the name back after an undo.
 
-    Idempotency: one transition per run; name and quota are given back only while they are this request's.
+    Idempotency: one transition per run; name, quota and place are given back only while they are this request's.
     """
     run = data.run
     entry = entry_of(data, data.state, f"the run ended as {data.state}", at=utc_now(), key=str(run.attempt))
@@ -190,13 +190,15 @@ async def finish_request(data: FinishRequest) -> Nothing:
             return []
         if run.undo:
             return [Write(requests.APPLICATION, None, etag=row.etag)]
-        return [Write(requests.APPLICATION, {**row.document, "state": "active"}, etag=row.etag)]
+        now = "expired" if row.document.get("expiredAt") else "active"  # a retry does not make it younger
+        return [Write(requests.APPLICATION, {**row.document, "state": now}, etag=row.etag)]
 
     expect = [state, _S.UNDOING] if run.undo else [_S.PROVISIONING]
     record = await advance(data, change, entry, expect, release)
     if run.undo and state is not _S.UNDONE:
         await run_ends.tell_cleaning(record)
     if run.undo:
+        await reservations.release(reservations.ZONES, record.id)
         await reservations.release(record.body.owner_team, record.id)
     await leases.release(run.application, run.request_id)
     return Nothing(detail=data.state)

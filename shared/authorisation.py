@@ -46,6 +46,8 @@ ORDER = "order"
 SEE = "see"
 AUDIT = "audit"
 RESEND = "resend"
+RENEW = "renew"
+APPROVE_RENEWAL = "approve-renewal"
 RULES: dict[str, Rule] = {
     ORDER: Rule("request an application for a team", roles=frozenset({"Admin"}), own=_REQUESTER),
     SEE: Rule("see a request, its plan or an application", roles=_READERS, own=frozenset()),
@@ -57,6 +59,10 @@ RULES: dict[str, Rule] = {
     ),
     Decision.UNDO: Rule("remove what a request made", roles=_OPERATORS, own=_REQUESTER, states=_UNDOABLE),
     RESEND: Rule("send a message again", roles=_OPERATORS, own=_REQUESTER),
+    RENEW: Rule("renew an application", roles=frozenset({"Approver", "Operator", "Admin"}), own=_REQUESTER),
+    APPROVE_RENEWAL: Rule(
+        "approve a renewal beyond the limits", roles=frozenset({"Approver", "Admin"}), people=True, not_requester=True
+    ),
     AUDIT: Rule("read and verify the audit trail", roles=frozenset({"Auditor", "Admin"})),
 }
 
@@ -83,7 +89,7 @@ def why_not(caller: Caller, action: str, subject: Subject | None = None) -> str 
         return "a service principal cannot decide about a plan"
     requested = subject is not None and caller.id == subject.requester
     if rule.not_requester and requested:
-        return "the requester cannot approve" if action == Decision.APPROVE else "the requester cancels instead"
+        return "the requester cancels instead" if action == Decision.REJECT else "the requester cannot approve"
     if caller.roles & rule.roles:
         return None
     owns = subject is not None and (requested or subject.owner_team in caller.teams)

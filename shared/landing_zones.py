@@ -1,5 +1,8 @@
 """Where an application goes: its subscription, cluster, registry, DNS zone and logs."""
 
+import re
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from functools import lru_cache
 from itertools import combinations
 from pathlib import Path
@@ -11,6 +14,7 @@ from pydantic import ConfigDict, Field, ValidationError, model_validator
 from shared.errors import ConfigurationError, RequestRejectedError
 from shared.models import Model
 from shared.models.application_request import DataClassification, EnvironmentName
+from shared.names import environment_names
 from shared.rule_set import RULES, Stamp, stamp
 
 FILE = RULES / "landing_zones.yaml"
@@ -19,22 +23,48 @@ _GUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _NAME = r"[A-Za-z0-9._()-]+"
 _HOST = r"([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}"
 _GROUP = rf"/subscriptions/{_GUID}/resourceGroups/{_NAME}"
+_CLUSTERS = "providers/Microsoft.ContainerService/managedClusters"
+_CLUSTER = rf"{_GROUP}/{re.escape(_CLUSTERS)}/{_NAME}"
+_CLOSEST = 3
+
+type ClusterKind = Literal["shared", "dedicated"]
 
 Guid = Annotated[str, Field(pattern=rf"^{_GUID}$")]
 Host = Annotated[str, Field(pattern=rf"^{_HOST}$")]
 ResourceName = Annotated[str, Field(pattern=rf"^{_NAME}$")]
 
 
+class Capacity(Model):
+    """How much a landing zone takes.
+
+    Attributes:
+        applications: environments of applications in it, requested or existing.
+    """
+
+    model_config = ConfigDict(**{**Model.model_config, "extra": "forbid"})
+
+    applications: int = Field(ge=0)
+
+
 class LandingZone(Model):
     """What the platform prepared for one environment in one region.
 
+    A row with ``cluster: dedicated`` names no cluster: every application there gets one of its own, made by the same
+    plan as its other resources. ``placed`` fills in which.
+
     Attributes:
+        name: of the row; empty only in requests that were taken in before rows had names.
+        cluster: whether applications share a cluster or each gets one.
+        capacity: how much it takes; None: nobody counts.
+        node_size: size of the nodes of a dedicated cluster; names their price.
+        node_count: how many of them.
+        ingress_domain: below it the platform publishes the ingress of every dedicated cluster, by the cluster's name.
         environment: stage of the applications in it.
         region: Azure region of everything in it.
         classifications: data that may be kept in it.
         subscription_id: subscription of the applications' resource groups.
         tenant_id: Entra tenant.
-        cluster_id: ARM id of the shared AKS cluster.
+        cluster_id: ARM id of the AKS cluster.
         cluster_name: its name.
         cluster_resource_group: its resource group.
         registry: login server of the container registry.
@@ -52,14 +82,20 @@ class LandingZone(Model):
 
     model_config = ConfigDict(**{**Model.model_config, "extra": "forbid"})
 
+    name: str = Field(default="", pattern=r"^([a-z][a-z0-9-]{1,38}[a-z0-9])?$")
+    cluster: ClusterKind = "shared"
+    capacity: Capacity | None = None
+    node_size: str = Field(default="", pattern=r"^(Standard_[A-Za-z0-9_]+)?$")
+    node_count: int = Field(default=0, ge=0, le=100)
+    ingress_domain: str = Field(default="", pattern=rf"^({_HOST})?$")
     environment: EnvironmentName
     region: str = Field(pattern=r"^[a-z][a-z0-9]{2,29}$")
     classifications: tuple[DataClassification, ...] = Field(min_length=1)
     subscription_id: Guid
     tenant_id: Guid
-    cluster_id: str = Field(pattern=rf"^{_GROUP}/providers/Microsoft\.ContainerService/managedClusters/{_NAME}$")
-    cluster_name: ResourceName
-    cluster_resource_group: ResourceName
+    cluster_id: str = Field(default="", pattern=rf"^({_CLUSTER})?$")
+    cluster_name: str = Field(default="", pattern=rf"^({_NAME})?$")
+    cluster_resource_group: str = Field(default="", pattern=rf"^({_NAME})?$")
     registry: str = Field(pattern=r"^[a-z0-9]{5,50}\.azurecr\.io$")
     registry_id: str = Field(
         default="", pattern=rf"^{_GROUP}/providers/Microsoft\.ContainerRegistry/registries/{_NAME}$"
@@ -67,7 +103,7 @@ class LandingZone(Model):
     dns_zone: Host
     dns_resource_group: ResourceName
     dns_subscription_id: Guid
-    ingress_host: Host
+    ingress_host: str = Field(default="", pattern=rf"^({_HOST})?$")
     log_workspace_id: str = Field(pattern=rf"^{_GROUP}/providers/Microsoft\.OperationalInsights/workspaces/{_NAME}$")
     database_sku: str = Field(pattern=r"^(B|GP|MO)_Standard_[A-Za-z0-9_]+$")
     purge_protection: bool
@@ -76,24 +112,85 @@ class LandingZone(Model):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         """The cluster's id and its parts are used by different vendors: they must name the same cluster."""
+        named = (self.cluster_id, self.cluster_resource_group, self.cluster_name, self.ingress_host)
+        if self.cluster == "dedicated" and not (self.node_size and self.node_count and self.ingress_domain):
+            raise ValueError("a dedicated cluster needs node_size, node_count and ingress_domain")
+        if self.cluster == "dedicated" and not any(named):
+            return self
+        if not all(named):
+            raise ValueError("cluster_id, cluster_name, cluster_resource_group and ingress_host belong together")
         parts = self.cluster_id.split("/")
         if (parts[4], parts[-1]) != (self.cluster_resource_group, self.cluster_name):
             raise ValueError("cluster_id, cluster_resource_group and cluster_name name different clusters")
         return self
 
+    def placed(self, application: str) -> Self:
+        """The zone as one application finds it: with the cluster that it gets."""
+        if self.cluster == "shared":
+            return self
+        names = environment_names(application, str(self.environment), "")
+        group = f"/subscriptions/{self.subscription_id}/resourceGroups/{names.resource_group}"
+        return self.model_copy(
+            update={
+                "cluster_id": f"{group}/{_CLUSTERS}/{names.cluster}",
+                "cluster_name": names.cluster,
+                "cluster_resource_group": names.resource_group,
+                "ingress_host": f"ingress.{names.cluster}.{self.ingress_domain}",
+            }
+        )
 
-def find(environment: str, region: str, classification: str, path: Path = FILE) -> LandingZone:
+
+def find(
+    environment: str, region: str, classification: str, path: Path = FILE, *, cluster: str = "shared"
+) -> LandingZone:
     """Find the landing zone for an environment.
 
     Raises:
-        RequestRejectedError: no row fits; names the row that is missing.
+        RequestRejectedError: no row fits; names the row that is missing and those that come closest.
         ConfigurationError: the file is not valid.
     """
-    for zone in landing_zones(path):
-        if (zone.environment, zone.region) == (environment, region) and classification in zone.classifications:
+    zones = landing_zones(path)
+    for zone in zones:
+        if not _misfits(zone, environment, region, classification, cluster):
             return zone
-    detail = f"No landing zone for environment {environment}, region {region} and classification {classification}."
+    wanted = f"environment {environment}, region {region}, classification {classification}, {cluster} cluster"
+    near = sorted(zones, key=lambda zone: len(_misfits(zone, environment, region, classification, cluster)))
+    words = [
+        f"{zone.name} ({', '.join(_misfits(zone, environment, region, classification, cluster))})"
+        for zone in near[:_CLOSEST]
+    ]
+    detail = f"No landing zone for {wanted}. Closest: {'; '.join(words)}."
     raise RequestRejectedError("no-landing-zone", detail, pointer="/region")
+
+
+def _misfits(zone: LandingZone, environment: str, region: str, classification: str, cluster: str) -> list[str]:
+    """What is different in a row, in its own values."""
+    found = []
+    if zone.environment != environment:
+        found.append(f"environment {zone.environment}")
+    if zone.region != region:
+        found.append(f"region {zone.region}")
+    if classification not in zone.classifications:
+        found.append(f"classifications {', '.join(zone.classifications)}")
+    if zone.cluster != cluster:
+        found.append(f"{zone.cluster} cluster")
+    return found
+
+
+def full(used: Mapping[str, Decimal], wanted: Iterable[str], path: Path = FILE) -> list[str]:
+    """Sentences about each landing zone that has no room for one application more.
+
+    Args:
+        used: applications by the name of their landing zone.
+        wanted: names of the landing zones that shall take one more.
+        path: the landing zones: their capacity as it is now counts.
+    """
+    limits = {zone.name: zone.capacity.applications for zone in landing_zones(path) if zone.capacity}
+    return [
+        f"{name} takes {limits[name]} applications and has {used.get(name, Decimal(0)):f}"
+        for name in sorted(set(wanted))
+        if name in limits and used.get(name, Decimal(0)) >= limits[name]
+    ]
 
 
 def landing_zones(path: Path = FILE) -> tuple[LandingZone, ...]:
@@ -117,14 +214,31 @@ def _read(path: Path, _stamp: Stamp) -> tuple[LandingZone, ...]:
     except (yaml.YAMLError, UnicodeDecodeError, TypeError, KeyError) as error:
         raise ConfigurationError(path.name, f"not a list of landing zones: {error}") from error
     for number, zone in enumerate(zones):
-        if not zone.registry_id:
-            raise ConfigurationError(path.name, f"landing_zones.{number}.registry_id: Field required")
+        if wrong := _incomplete(zone):
+            raise ConfigurationError(path.name, f"landing_zones.{number}{wrong}")
     for one, other in combinations(zones, 2):
-        common = set(one.classifications) & set(other.classifications)
-        if (one.environment, one.region) == (other.environment, other.region) and common:
-            what = f"{one.environment}, {one.region}, {min(common)}"
-            raise ConfigurationError(path.name, f"two rows fit the same application: {what}")
+        if wrong := _clash(one, other):
+            raise ConfigurationError(path.name, wrong)
     return zones
+
+
+def _incomplete(zone: LandingZone) -> str | None:
+    """What a row of the file lacks: requests of earlier versions may lack it."""
+    for required in ("registry_id", "name"):
+        if not getattr(zone, required):
+            return f".{required}: Field required"
+    if zone.cluster == "dedicated" and zone.cluster_id:
+        return ": a dedicated cluster is not named beforehand"
+    return None
+
+
+def _clash(one: LandingZone, other: LandingZone) -> str | None:
+    if one.name == other.name:
+        return f"two rows have the same name: {one.name}"
+    common = set(one.classifications) & set(other.classifications)
+    if (one.environment, one.region, one.cluster) == (other.environment, other.region, other.cluster) and common:
+        return f"two rows fit the same application: {one.environment}, {one.region}, {min(common)}"
+    return None
 
 
 def _rows(document: Any) -> tuple[LandingZone, ...]:

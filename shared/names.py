@@ -22,6 +22,7 @@ class EnvironmentNames(Model):
         postgres: flexible server, globally unique.
         namespace: Kubernetes namespace in the landing zone's cluster.
         record: relative name of the DNS record.
+        cluster: AKS cluster, where the environment has one of its own.
     """
 
     resource_group: str
@@ -30,6 +31,7 @@ class EnvironmentNames(Model):
     postgres: str
     namespace: str
     record: str
+    cluster: str = ""
 
 
 def environment_names(application: str, environment: str, request_id: str) -> EnvironmentNames:
@@ -43,6 +45,7 @@ def environment_names(application: str, environment: str, request_id: str) -> En
         postgres=f"psql-{full[:_SERVER_STEM].rstrip('-')}-{suffix}",
         namespace=full,
         record=application,
+        cluster=f"aks-{full}",
     )
 
 

@@ -77,6 +77,24 @@ def notice(
     )
 
 
+def expiry(record: RequestRecord, end: str, days: int | None, *, base: str) -> Message:
+    """The application's end: so many days from now at the most, or None when it has passed."""
+    name = record.application
+    if days is None:
+        kind, title = _K.APPLICATION_EXPIRED, f"{name} has expired"
+        text = f"Its last day was {end}. Nothing is removed by this; it stays as it is until somebody decides."
+    else:
+        kind, title = _K.EXPIRES_SOON, f"{name} expires on {end}"
+        text = f"Its last day is {end}: {days} {'day' if days == 1 else 'days'} from now at the most."
+    facts = [
+        Fact(name="Owner", value=record.body.owner_team),
+        Fact(name="Requested by", value=record.requester_name),
+        Fact(name="Request", value=record.id),
+    ]
+    step = f"Is it still needed? Renew it with a reason and a new date: POST {base}/applications/{name}/renew"
+    return Message(kind=kind, title=title, text=text, facts=facts, next_steps=[step])
+
+
 def _facts(record: RequestRecord, problem: Problem | None, attempt: int) -> list[Fact]:
     step = [Fact(name="Step", value=problem.step)] if problem and problem.step else []
     team = [Fact(name="Owner", value=record.body.owner_team), Fact(name="Requested by", value=record.requester_name)]

@@ -32,7 +32,12 @@ def pins(archetype: str) -> PlanPins:
 
 def find_zones(body: ApplicationRequest) -> dict[str, LandingZone]:
     """Landing zone of each environment by today's rules. Raises RequestRejectedError when no row fits."""
-    return {str(name): landing_zones.find(name, body.region, body.data_classification) for name in body.environments}
+    parameters = archetypes.complete_parameters(archetypes.find(body.archetype), body.parameters)
+    cluster = str(parameters.get("cluster", "shared"))
+    return {
+        str(name): landing_zones.find(name, body.region, body.data_classification, cluster=cluster).placed(body.name)
+        for name in body.environments
+    }
 
 
 def zone_of(record: RequestRecord, environment: str) -> LandingZone:
@@ -125,6 +130,7 @@ def variables(record: RequestRecord, environment: str) -> dict[str, Any]:
             "target": zone.ingress_host,
         },
         "cluster_id": zone.cluster_id,
+        "dedicated_cluster": _dedicated_cluster(zone),
         "namespace": names.namespace,
         "registry_id": zone.registry_id,
         "log_workspace_id": zone.log_workspace_id,
@@ -134,6 +140,13 @@ def variables(record: RequestRecord, environment: str) -> dict[str, Any]:
         "tenant_id": zone.tenant_id,
         "subscription_id": zone.subscription_id,
     }
+
+
+def _dedicated_cluster(zone: LandingZone) -> dict[str, Any] | None:
+    """The cluster that the plan makes; None where the landing zone has one."""
+    if zone.cluster == "shared":
+        return None
+    return {"name": zone.cluster_name, "node_size": zone.node_size, "node_count": zone.node_count}
 
 
 def document(

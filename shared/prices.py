@@ -6,9 +6,9 @@ from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from shared.canonical import sha256_hex
 from shared.errors import ConfigurationError
@@ -67,7 +67,35 @@ class Estimate(Model):
     notice: str | None = None
 
 
-class _Price(Model):
+class MeterQuery(Model):
+    """Which list price an item has: exactly one row of the Azure Retail Prices API must fit.
+
+    Attributes:
+        filter: fields of the API and the values that they must have; the region is the book's unless one is named.
+        unit: unit of measure that the row must have.
+        tier: lower end of the tier of use that counts, in the row's units.
+        share: how many of the row's units one unit of the item is.
+    """
+
+    model_config = ConfigDict(**{**Model.model_config, "extra": "forbid"})
+
+    filter: dict[str, str] = Field(min_length=2)
+    unit: str = Field(min_length=1)
+    tier: Quantity = Decimal(0)
+    share: Decimal = Field(default=Decimal(1), gt=0)
+
+
+class Price(Model):
+    """An item of the price book.
+
+    Attributes:
+        price: of one unit, for an hour or for what the unit says.
+        hours: hours of a month; 1 when the price is not per hour.
+        query: how its list price is found; None for what costs nothing.
+        source: whether a person wrote the price down or the API said it.
+        meter_id: the row that said it.
+    """
+
     model_config = ConfigDict(**{**Model.model_config, "extra": "forbid"})
 
     unit: str = Field(min_length=1)
@@ -75,15 +103,26 @@ class _Price(Model):
     hours: int = Field(ge=1, le=744)
     meter: str = Field(min_length=1)
     retrieved: date
+    query: MeterQuery | None = None
+    source: Literal["by hand", "azure retail prices"] = "by hand"
+    meter_id: str = ""
+
+    @model_validator(mode="after")
+    def _can_be_refreshed(self) -> Self:
+        if self.price and self.query is None:
+            raise ValueError("what costs something needs a query")
+        return self
 
 
-class _PriceBook(Model):
+class PriceBook(Model):
+    """``rules/prices.json``."""
+
     model_config = ConfigDict(**{**Model.model_config, "extra": "forbid"})
 
     note: str
     currency: str = Field(pattern=r"^[A-Z]{3}$")
     region: str
-    items: dict[str, _Price] = Field(min_length=1)
+    items: dict[str, Price] = Field(min_length=1)
 
 
 def estimate(items: Iterable[PricedItem | dict[str, object]], today: date | None = None, path: Path = FILE) -> Estimate:
@@ -101,7 +140,8 @@ def estimate(items: Iterable[PricedItem | dict[str, object]], today: date | None
     wanted = [_item(item) for item in items]
     lines = tuple(_line(item, _price(book, item.key, path)) for item in wanted)
     used = [book.items[item.key] for item in wanted] or list(book.items.values())
-    retrieved = min(price.retrieved for price in used)
+    # What costs nothing has no list price that could have changed.
+    retrieved = min(price.retrieved for price in [price for price in used if price.query] or used)
     age = ((today or datetime.now(UTC).date()) - retrieved).days
     return Estimate(
         monthly=str(sum((Decimal(line.monthly) for line in lines), Decimal("0.00"))),
@@ -123,6 +163,15 @@ def price_revision(path: Path = FILE) -> str:
     return _read(path, stamp(path))[1]
 
 
+def read_book(path: Path = FILE) -> PriceBook:
+    """The price book as it is now.
+
+    Raises:
+        ConfigurationError: it is not valid.
+    """
+    return _read(path, stamp(path))[0]
+
+
 def _item(item: PricedItem | dict[str, object]) -> PricedItem:
     if isinstance(item, PricedItem):
         return item
@@ -132,13 +181,13 @@ def _item(item: PricedItem | dict[str, object]) -> PricedItem:
         raise ConfigurationError(str(item.get("key", "price item")), error.errors()[0]["msg"]) from error
 
 
-def _price(book: _PriceBook, key: str, path: Path) -> _Price:
+def _price(book: PriceBook, key: str, path: Path) -> Price:
     if key not in book.items:
         raise ConfigurationError(path.name, f"there is no price for {key}")
     return book.items[key]
 
 
-def _line(item: PricedItem, price: _Price) -> EstimateLine:
+def _line(item: PricedItem, price: Price) -> EstimateLine:
     monthly = (price.price * price.hours * item.quantity).quantize(_CENT, ROUND_HALF_UP)
     quantity = format(item.quantity, "f")
     return EstimateLine(
@@ -147,11 +196,11 @@ def _line(item: PricedItem, price: _Price) -> EstimateLine:
 
 
 @lru_cache(maxsize=8)
-def _read(path: Path, _stamp: Stamp) -> tuple[_PriceBook, str]:
+def _read(path: Path, _stamp: Stamp) -> tuple[PriceBook, str]:
     """Read and check the price book; its stamp is part of the cache's key."""
     content = path.read_bytes()
     try:
-        return _PriceBook.model_validate(json.loads(content)), sha256_hex(content)
+        return PriceBook.model_validate(json.loads(content)), sha256_hex(content)
     except ValidationError as error:
         first = error.errors()[0]
         raise ConfigurationError(path.name, f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error

@@ -1,6 +1,7 @@
 """What every HTTP function has in common: identify the caller, call the handler, answer JSON or problem+json."""
 
 import json
+import math
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -20,6 +21,7 @@ from shared.errors import (
     PolicyViolationError,
     RequestRejectedError,
     StateConflictError,
+    TransientIntegrationError,
 )
 from shared.identity import Caller, authenticate
 from shared.log import LOGGER, redact
@@ -216,6 +218,8 @@ def problem_answer(error: AppStoreError, path: str) -> Answer:
     if isinstance(error, PolicyViolationError):
         document["rules"] = list(error.rules)
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}  # noqa: PLR2004 - HTTP status
+    if isinstance(error, TransientIntegrationError) and error.retry_after is not None:
+        headers["Retry-After"] = str(math.ceil(error.retry_after))
     return Answer(status, document, headers, content_type="application/problem+json")
 
 

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import azure.durable_functions as df
 
-from shared import approvals, archetypes, authorisation, policies, quotas, teams
+from shared import approvals, archetypes, authorisation, landing_zones, lifecycle, policies, quotas, teams
 from shared import plan as plans
 from shared.authorisation import ORDER, Subject
 from shared.canonical import digest
@@ -55,11 +56,17 @@ class Judged:
     verdicts: policies.Verdicts
     needs: list[approvals.ApprovalNeed]
     used: Use
+    placed: Use
 
     @property
     def exceeded(self) -> list[str]:
         """Limits of the team's quota that the request would pass, by what the team uses at this moment."""
         return quotas.exceeded(quotas.find(self.body.owner_team), self.used, quotas.use_of(self.estimate))
+
+    @property
+    def full(self) -> list[str]:
+        """Landing zones that have no room for the request at this moment."""
+        return landing_zones.full(self.placed.items, [zone.name for zone in self.zones.values()])
 
 
 async def judge(body: ApplicationRequest, caller: Caller) -> Judged:
@@ -84,6 +91,7 @@ async def judge(body: ApplicationRequest, caller: Caller) -> Judged:
         if name not in archetype.environments:
             detail = f"{body.archetype} has no environment {name}."
             raise RequestRejectedError("unknown-environment", detail, pointer="/environments")
+    lifecycle.require_end(body.archetype, body.environments, body.expires_on, datetime.now(UTC).date())
     zones = plans.find_zones(body)
     systems = [name for name, configured in _OPTIONAL.items() if configured()]
     if EnvironmentName.PROD in body.environments and "servicenow" not in systems:
@@ -97,8 +105,8 @@ async def judge(body: ApplicationRequest, caller: Caller) -> Judged:
         raise PolicyViolationError(verdicts.denying_rules, sentences)
     findings = [verdict.id for verdict in verdicts.require_approval]
     needs = approvals.needed(findings, [str(name) for name in body.environments], caller.id)
-    used = await reservations.used(body.owner_team)
-    return Judged(body, zones, systems, changes, estimate, verdicts, needs, used)
+    used, placed = await reservations.used(body.owner_team), await reservations.used(reservations.ZONES)
+    return Judged(body, zones, systems, changes, estimate, verdicts, needs, used, placed)
 
 
 def _now() -> str:
@@ -119,6 +127,9 @@ def preview_document(judged: Judged) -> dict[str, Any]:
             "used": judged.used.document(),
             "exceeded": judged.exceeded,
         },
+        "landingZones": {name: zone.name for name, zone in judged.zones.items()},
+        "full": judged.full,
+        "budget": {"monthly": f"{judged.body.monthly_budget:.2f}", "currency": judged.body.currency},
     }
 
 
@@ -181,7 +192,7 @@ async def take_in(client: df.DurableOrchestrationClient, caller: Caller, key: st
 
 
 async def _reserve(identifier: str, judged: Judged) -> None:
-    """Take the request's share of the team's quota, all at once or not at all."""
+    """Take the request's share of the team's quota and its place in the landing zones, or nothing at all."""
     team, more = judged.body.owner_team, quotas.use_of(judged.estimate)
     quota = quotas.find(team)
     try:
@@ -192,6 +203,27 @@ async def _reserve(identifier: str, judged: Judged) -> None:
             f"The quota of {team} is used up: {error}. Undo an application that is not needed, or ask the platform."
         )
         raise RequestRejectedError("quota-exceeded", detail, status=409, pointer="/ownerTeam") from error
+    await _place(identifier, judged)
+
+
+async def _place(identifier: str, judged: Judged) -> None:
+    names = [zone.name for zone in judged.zones.values()]
+    place = Use(items=dict.fromkeys(names, Decimal(1)))
+    try:
+        await reservations.reserve(
+            reservations.ZONES, identifier, place, lambda used: landing_zones.full(used.items, names)
+        )
+    except StateConflictError as error:
+        await give_back(judged.body.owner_team, identifier)
+        await claims.withdraw(identifier)
+        detail = f"There is no room: {error}. Ask the platform for more, or choose another region."
+        raise RequestRejectedError("landing-zone-full", detail, status=409, pointer="/region") from error
+
+
+async def give_back(team: str, identifier: str) -> None:
+    """Give back all that a request reserved; nothing reserved is success."""
+    await reservations.release(reservations.ZONES, identifier)
+    await reservations.release(team, identifier)
 
 
 async def _create(record: RequestRecord, claim: ClaimRecord) -> RequestRecord:
@@ -205,13 +237,14 @@ async def _create(record: RequestRecord, claim: ClaimRecord) -> RequestRecord:
         state="reserved",
         environments=[str(name) for name in record.body.environments],
         created_at=record.created_at,
+        expires_on=record.body.expires_on.isoformat() if record.body.expires_on else None,
     )
     detail = f"{archetype.id} {record.application} for {record.body.owner_team}"
     entry = Entry(f"{record.id}:request", record.created_at, record.requester, "request", record.id, detail)
     try:
         return await requests.create(record, reservation, entry)
     except StateConflictError as error:
-        await reservations.release(record.body.owner_team, record.id)
+        await give_back(record.body.owner_team, record.id)
         await claims.withdraw(claim.request_id)
         detail = f"The name {record.application} is taken; {record.application}-2 may be free."
         raise RequestRejectedError("name-taken", detail, status=409, pointer="/name") from error

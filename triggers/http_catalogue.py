@@ -7,6 +7,7 @@ from shared import archetypes
 from shared.authorisation import SEE, SIGNED_IN, may_order, may_see
 from shared.errors import RequestRejectedError
 from shared.models import Model
+from shared.models.records import ApplicationRecord
 from shared.register import requests
 from triggers._http import Answer, Call, endpoint
 from triggers._views import application_view, base
@@ -62,8 +63,13 @@ async def list_applications(call: Call) -> Answer:
 @endpoint("GET", "applications/{name}", action=SEE, summary="One application.", answers={200: "The application."})
 async def get_application(call: Call) -> Answer:
     """Show an application."""
+    return Answer(200, application_view(await visible_application(call)))
+
+
+async def visible_application(call: Call) -> ApplicationRecord:
+    """The application of the path, if the caller may see it; otherwise it does not exist for the caller."""
     name = call.params.get("name", "")
     found = await requests.application(name) if re.fullmatch(r"[a-z0-9-]{3,32}", name) else None
     if found is None or not may_see(call.caller, found):
         raise RequestRejectedError("unknown-application", f"There is no application {name}.", status=404)
-    return Answer(200, application_view(found))
+    return found

@@ -37,6 +37,9 @@ class Preview(Model):
     approvals: list[dict[str, Any]]
     verdicts: dict[str, Any]
     quota: dict[str, Any]
+    landing_zones: dict[str, str]
+    full: list[str]
+    budget: dict[str, Any]
 
 
 class PolicyDecisions(Model):

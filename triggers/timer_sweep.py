@@ -15,10 +15,10 @@ from shared.models.messages import IntentRecord, MessageKind, MessageState
 from shared.models.problem import Problem
 from shared.models.records import RUNNING_STATES, ClaimRecord, ClaimState, RequestRecord, RequestState
 from shared.models.runs import UndoInput
-from shared.register import claims, intents, leases, requests, reservations
+from shared.register import claims, intents, leases, requests
 from shared.register.audit import Entry
 from shared.telemetry.metrics import measure
-from triggers._intake import pace, start, start_once
+from triggers._intake import give_back, pace, start, start_once
 from triggers._views import base
 from triggers._wake import wake
 from triggers.http_messages import start_sending
@@ -74,7 +74,7 @@ async def _finish_claim(client: Any, claim: ClaimRecord) -> None:
     record = await requests.find(claim.application, claim.request_id)
     if record is None:
         LOGGER.warning("the claim %s was never recorded: its caller got no answer and may ask again", claim.request_id)
-        await reservations.release(claim.owner_team, claim.request_id)
+        await give_back(claim.owner_team, claim.request_id)
         await claims.withdraw(claim.request_id)
         return
     await start(client, record)

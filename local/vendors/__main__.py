@@ -32,6 +32,8 @@ STAND_INS = (
     "slack",
     "backstage",
     "azure_boards",
+    "retail_prices",
+    "cost_management",
     "pages",
 )
 

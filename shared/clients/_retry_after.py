@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 _CLOCK = re.compile(r"^(\d+):(\d{2}):(\d{2})$")
+_ONE_OF_SEVERAL = re.compile(r"^x-ms-ratelimit-[a-z.-]+-retry-after$")
 _EPOCH = 1_000_000_000
 
 
@@ -14,7 +15,8 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
 
     Understands ``retry-after-ms`` (Azure OpenAI), ``Retry-After`` as seconds or HTTP date (RFC 9110), and the reset
     headers of exhausted quotas: epoch seconds (GitHub, ServiceNow), seconds as a fraction (HCP Terraform), an ISO
-    time (Jira), ``hh:mm:ss`` (Resource Graph).
+    time (Jira), ``hh:mm:ss`` (Resource Graph). Cost Management names a wait for each limit that was passed
+    (``x-ms-ratelimit-microsoft.costmanagement-qpu-retry-after``, ``-entity-``, ``-tenant-``): the longest counts.
     """
     lower = {name.lower(): value.strip() for name, value in headers.items()}
     if (value := lower.get("retry-after-ms")) and value.isdigit():
@@ -25,7 +27,8 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
         return _seconds(value, now)
     if lower.get("x-ms-user-quota-remaining") == "0" and (value := lower.get("x-ms-user-quota-resets-after")):
         return _seconds(value, now)
-    return None
+    waits = [_seconds(value, now) for name, value in lower.items() if _ONE_OF_SEVERAL.match(name)]
+    return max((wait for wait in waits if wait is not None), default=None)
 
 
 def _seconds(value: str, now: datetime) -> float | None:

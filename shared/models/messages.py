@@ -19,6 +19,8 @@ class MessageKind(StrEnum):
     EXPIRED = "expired"
     UNDONE = "undone"
     RESIDUE = "residue"
+    EXPIRES_SOON = "expires_soon"
+    APPLICATION_EXPIRED = "application_expired"
 
 
 class MessageState(StrEnum):
@@ -71,7 +73,7 @@ class IntentRecord(Model):
     """The intent to send one message; written before the message is sent.
 
     Attributes:
-        occasion: attempt that the message tells of; ``ONCE`` for the welcome.
+        occasion: attempt that the message tells of; ``ONCE`` for the welcome; end and days before it for an expiry.
         attempt: attempt in which it was sent last.
         system: ``teams`` or ``slack``.
         tries: how often sending was begun.

@@ -174,8 +174,31 @@ class ClaimRecord(Model):
     claimed_at: str
 
 
+class Renewal(Model):
+    """A new end of an application, asked for or given.
+
+    Attributes:
+        expires_on: the new end, as YYYY-MM-DD.
+        approved_by: who allowed what the team may not do by itself; None when it may.
+    """
+
+    expires_on: str
+    reason: str
+    asked_by: str
+    asked_at: str
+    approved_by: str | None = None
+
+
 class ApplicationRecord(Model):
-    """A name in use: reserved by a request, or an application that exists."""
+    """A name in use: reserved by a request, or an application that exists.
+
+    Attributes:
+        state: ``reserved``, ``active``, or ``expired`` when its end has passed.
+        expires_on: last day of its life, as YYYY-MM-DD; None: no end, or the one of its request.
+        renewals: the ends it was given since.
+        renewal: one that waits for an approver.
+        expired_at: when it was found to have ended.
+    """
 
     schema_version: int = 1
     name: str
@@ -187,6 +210,10 @@ class ApplicationRecord(Model):
     environments: list[str]
     links: dict[str, str] = {}
     created_at: str
+    expires_on: str | None = None
+    renewals: list[Renewal] = []
+    renewal: Renewal | None = None
+    expired_at: str | None = None
 
 
 class AuditRecord(Model):

@@ -67,7 +67,10 @@ async def decisions(application: str, request_id: str) -> list[DecisionRecord]:
 async def applications() -> AsyncIterator[ApplicationRecord]:
     """Every application: reserved or existing."""
     async for row in query(f"kind eq '{APPLICATION}'"):
-        yield ApplicationRecord.model_validate(row.document)
+        try:
+            yield ApplicationRecord.model_validate(row.document)
+        except ValidationError:
+            LOGGER.exception("the row %s of %s is not readable", row.key, row.partition)
 
 
 async def application(name: str) -> ApplicationRecord | None:

@@ -1,4 +1,7 @@
-"""What each team uses of its quota: one reservation per request, and their sum, always written together."""
+"""What is used of what is limited: one reservation per request, and their sum, always written together.
+
+A team's quota is kept under its name; how full the landing zones are, under ``ZONES``.
+"""
 
 from collections.abc import Callable
 
@@ -6,6 +9,7 @@ from shared.errors import StateConflictError, TransientIntegrationError, VendorC
 from shared.quotas import Use
 from shared.register._table import Row, RowConflictError, Write, commit, document_of, read, read_many
 
+ZONES = "landing zones"  # no team: their names have no space
 _SUM = "sum"
 _TRIES = 200  # in each round one writer gets through, and a hundred may come at once
 

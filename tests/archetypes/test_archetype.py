@@ -8,12 +8,14 @@ import jsonschema
 import pytest
 import yaml
 
+from shared.landing_zones import landing_zones
 from tests.archetypes.rendering import ARCHETYPES, ROOT
 
 API = ARCHETYPES / "api"
 MODULE = ROOT / "infra" / "modules" / "application_environment"
 COUNTS: dict[str, dict[str, str | bool]] = {
     "local.with_database ? 1 : 0": {"database": "postgres"},
+    "local.with_cluster ? 1 : 0": {"cluster": "dedicated"},
     "var.platform_principal_id == null ? 0 : 1": {"platformAccess": True},
 }
 ARM_TYPES = {
@@ -21,6 +23,7 @@ ARM_TYPES = {
     "azurerm_user_assigned_identity": "Microsoft.ManagedIdentity/userAssignedIdentities",
     "azurerm_dns_cname_record": "Microsoft.Network/dnsZones/CNAME",
     "azurerm_key_vault": "Microsoft.KeyVault/vaults",
+    "azurerm_kubernetes_cluster": "Microsoft.ContainerService/managedClusters",
     "azurerm_role_assignment": "Microsoft.Authorization/roleAssignments",
     "azurerm_consumption_budget_resource_group": "Microsoft.Consumption/budgets",
     "azurerm_monitor_action_group": "Microsoft.Insights/actionGroups",
@@ -110,6 +113,14 @@ def test_prices_name_the_database_size_that_terraform_orders(objects: list[dict[
         replicas = prices[environment][f"postgresql.flexible.{sku}"]
         assert prices[environment]["postgresql.storage.gb"] == replicas * int(megabytes) // 1024
         assert replicas == (2 if environment == "prod" else 1)
+
+
+def test_prices_name_the_nodes_that_the_landing_zones_order(objects: list[dict[str, Any]]) -> None:
+    prices = next(entry["prices"] for entry in objects if entry["id"] == "cluster")
+    zones = [zone for zone in landing_zones() if zone.cluster == "dedicated"]
+    assert zones
+    for zone in zones:
+        assert prices[str(zone.environment)][f"aks.node.{zone.node_size}"] == zone.node_count
 
 
 def test_every_price_item_has_a_price(objects: list[dict[str, Any]]) -> None:

@@ -117,6 +117,36 @@ async def test_the_life_of_an_environment(offline_runner: Runner, azure: Kernel)
     assert estate.dns_record("payments-api.dev.apps.contoso.com") is None
 
 
+async def test_the_life_of_a_cluster_of_its_own(offline_runner: Runner, azure: Kernel) -> None:
+    """Made by the same plan, found under the id that was planned, and gone with the environment."""
+    runner, estate = offline_runner, azure.vendor("arm")
+    cluster = f"{GROUP}/providers/Microsoft.ContainerService/managedClusters/aks-payments-api-dev"
+    own = {"name": "aks-payments-api-dev", "node_size": "Standard_D4ds_v5", "node_count": 3}
+    variables = json.loads(VARIABLES.read_text()) | {"cluster_id": cluster, "dedicated_cluster": own}
+    file = runner.folder / "dedicated.json"
+    file.write_text(json.dumps(variables))
+    planned = await run(runner, "plan", "p1", f"--tfvars={file}")
+    assert planned["summary"]["create"] == 25
+    saved = ("--plan-run-id=p1", f"--plan-sha256={planned['plan_sha256']}")
+    applied = await run(runner, "apply", "a1", *saved)
+    assert applied["outputs"]["cluster_id"] == cluster
+    properties = estate.resource(cluster)["properties"]
+    assert properties["agentPoolProfiles"][0]["count"] == 3
+    assert (properties["disableLocalAccounts"], properties["apiServerAccessProfile"]["disableRunCommand"]) == (
+        True,
+        True,
+    )
+    kubelet = properties["identityProfile"]["kubeletidentity"]["objectId"]
+    registry = variables["registry_id"]
+    assert estate.assignments(kubelet, "Container Registry Repository Reader", registry)
+    unchanged = await run(runner, "drift", "d1", f"--tfvars={file}")
+    assert unchanged["exit_code"] == 0, runner.cloud.document("d1", "changeset.json")
+    removal = await run(runner, "destroy-plan", "p3", f"--tfvars={file}")
+    await run(runner, "destroy", "x1", "--plan-run-id=p3", f"--plan-sha256={removal['plan_sha256']}")
+    assert estate.resource(cluster) is None
+    assert estate.resource(GROUP) is None
+
+
 async def test_a_rule_of_the_module_reaches_the_requester(offline_runner: Runner) -> None:
     variables = json.loads(VARIABLES.read_text()) | {"team_role": "Owner"}
     file = offline_runner.folder / "wrong.json"

@@ -16,7 +16,7 @@ from shared.quotas import Use
 from shared.register import claims, requests, reservations
 from shared.register.audit import Entry
 from tests.e2e.driver import body
-from tests.integration.world import DurableClient, World, caller, run_of
+from tests.integration.world import REQUESTER, DurableClient, World, caller, run_of
 from triggers._intake import judge, preview_document, take_in
 
 TEAM = "security"
@@ -106,3 +106,67 @@ async def test_twice_is_once(world: World) -> None:
     assert await reservations.used("web") == more
     await asyncio.gather(*(reservations.release("web", "req-twice") for _ in range(5)))
     assert await reservations.used("web") == Use()
+
+
+# -- landing zones ---------------------------------------------------------------------------------------------------
+
+OWN: dict[str, Any] = {"parameters": {"cluster": "dedicated"}, "monthlyBudget": 5000}
+ROOM = 10  # of dev-weu-dedicated
+
+
+async def _own(name: str) -> RequestRecord | str:
+    """An application with a cluster of its own, or the code and words of the refusal."""
+    client: Any = DurableClient()
+    try:
+        judged = await judge(ApplicationRequest.model_validate(body(name, **OWN)), REQUESTER)
+        return await take_in(client, REQUESTER, f"zone-{name}", judged)
+    except RequestRejectedError as error:
+        return f"{error.status} {error.code}: {error.detail}"
+
+
+async def _placed(zone: str) -> Decimal:
+    return (await reservations.used(reservations.ZONES)).items.get(zone, Decimal(0))
+
+
+@pytest.mark.parametrize("count", [20, pytest.param(100, marks=pytest.mark.long)])
+async def test_a_landing_zone_takes_what_it_has_room_for(world: World, count: int) -> None:
+    team = await reservations.used("payments")
+    outcomes = await asyncio.gather(*(_own(f"zone{count}-{n}-api") for n in range(count)))
+    taken = [outcome for outcome in outcomes if isinstance(outcome, RequestRecord)]
+    assert len(taken) == ROOM == await _placed("dev-weu-dedicated")
+    refused = Counter(outcome for outcome in outcomes if isinstance(outcome, str))
+    assert list(refused.values()) == [count - ROOM]
+    assert "409 landing-zone-full: There is no room: dev-weu-dedicated takes 10 applications and has 10" in next(
+        iter(refused)
+    )
+    used = await reservations.used("payments")
+    assert used.applications == team.applications + ROOM, "who found no room takes nothing of the team's quota"
+    late = preview_document(await judge(ApplicationRequest.model_validate(body("late-api", **OWN)), REQUESTER))
+    assert late["full"] == ["dev-weu-dedicated takes 10 applications and has 10"]
+    for record in taken:
+        await _end(world, record)
+    assert await _placed("dev-weu-dedicated") == 0
+    assert await reservations.used("payments") == team
+
+
+async def test_a_dedicated_cluster_is_priced_and_planned(world: World) -> None:
+    assert world
+    shared = preview_document(await judge(ApplicationRequest.model_validate(body("plain-api")), REQUESTER))
+    own = preview_document(await judge(ApplicationRequest.model_validate(body("own-api", **OWN)), REQUESTER))
+    keys = {line["key"]: line["quantity"] for line in own["estimate"]["lines"]}
+    assert (keys["aks.node.Standard_D4ds_v5"], keys["load_balancer.standard"]) == ("3", "1")
+    assert "aks.namespace.small" not in keys
+    assert Decimal(own["estimate"]["monthly"]) > Decimal(shared["estimate"]["monthly"]) + 500
+    made = {change["type"] for change in own["changes"]} - {change["type"] for change in shared["changes"]}
+    assert made == {"Microsoft.ContainerService/managedClusters"}
+    assert own["landingZones"] == {"dev": "dev-weu-dedicated"}
+
+
+async def test_where_no_landing_zone_offers_a_cluster_the_closest_rows_are_named(world: World) -> None:
+    assert world
+    wanted = ApplicationRequest.model_validate(body("own-api", environments=["dev", "qa"], **OWN))
+    with pytest.raises(RequestRejectedError) as caught:
+        await judge(wanted, REQUESTER)
+    assert (caught.value.status, caught.value.code) == (422, "no-landing-zone")
+    assert "environment qa, region westeurope, classification internal, dedicated cluster" in caught.value.detail
+    assert "Closest: qa-weu (shared cluster); dev-weu-dedicated (environment dev)" in caught.value.detail

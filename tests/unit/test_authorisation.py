@@ -45,7 +45,10 @@ def caller(name: str, *roles: str, teams: tuple[str, ...] = (), service: bool = 
 
 
 ROLES = ("Requester", "Approver", "FinOps", "Operator", "Auditor", "Admin")
-ACTIONS = ("order", "see", "approve", "reject", "cancel", "retry", "undo", "resend", "audit")
+ACTIONS = (
+    *("order", "see", "approve", "reject", "cancel", "retry", "undo", "resend", "audit"),
+    *("renew", "approve-renewal"),
+)
 S = RequestState
 STATES = {
     "approve": {S.AWAITING_APPROVAL},
@@ -65,11 +68,13 @@ def oracle(action: str, roles: set[str], relation: str, *, service: bool) -> boo
             return "Admin" in roles or ("Requester" in roles and owner)
         case "see":
             return owner or bool(roles - {"Requester"})
-        case "approve" | "reject":
-            return not service and relation != "requester" and bool(roles & {"Approver", "FinOps", "Admin"})
+        case "approve" | "reject" | "approve-renewal":
+            deciders = {"Approver", "Admin"} | ({"FinOps"} if action != "approve-renewal" else set())
+            return not service and relation != "requester" and bool(roles & deciders)
         case "audit":
             return bool(roles & {"Auditor", "Admin"})
-    return bool(roles & {"Operator", "Admin"}) or ("Requester" in roles and owner)
+    allowed = {"Operator", "Admin"} | ({"Approver"} if action == "renew" else set())
+    return bool(roles & allowed) or ("Requester" in roles and owner)
 
 
 def everybody() -> Iterator[tuple[Caller, set[str], str, bool]]:

@@ -1,10 +1,12 @@
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
 from shared.errors import ConfigurationError, RequestRejectedError
-from shared.landing_zones import FILE, LandingZone, find, landing_zones
+from shared.landing_zones import FILE, LandingZone, find, full, landing_zones
+from shared.prices import read_book
 
 SUBSCRIPTION = "20000000-0000-0000-0000-000000000001"
 GROUP = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-platform-dev/providers"
@@ -121,3 +123,75 @@ def test_the_file_must_say_the_registrys_id(tmp_path: Path) -> None:
     path.write_text("\n".join(line for line in lines if "registry_id" not in line), encoding="utf-8")
     with pytest.raises(ConfigurationError, match="registry_id"):
         find("dev", "westeurope", "public", path)
+
+
+def test_what_comes_closest_is_named() -> None:
+    with pytest.raises(RequestRejectedError) as caught:
+        find("dev", "northeurope", "confidential")
+    assert "Closest: dev-weu (region westeurope); dev-neu (classifications public, internal)" in caught.value.detail
+    with pytest.raises(RequestRejectedError) as caught:
+        find("qa", "westeurope", "internal", cluster="dedicated")
+    assert "dedicated cluster. Closest: qa-weu (shared cluster); dev-weu-dedicated (environment dev)" in (
+        caught.value.detail
+    )
+
+
+def test_an_application_gets_a_cluster_of_its_own_with_a_name_of_its_own() -> None:
+    row = find("dev", "westeurope", "internal", cluster="dedicated")
+    assert (row.name, row.cluster_id) == ("dev-weu-dedicated", "")
+    one, other = row.placed("shop-api"), row.placed("pay-api")
+    group = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-shop-api-dev/providers"
+    assert one.cluster_id == f"{group}/Microsoft.ContainerService/managedClusters/aks-shop-api-dev"
+    assert one.ingress_host == "ingress.aks-shop-api-dev.contoso.com"
+    assert LandingZone.model_validate(one.document()) == one, "as it is pinned in a request"
+    assert one.cluster_id != other.cluster_id
+    shared = find("dev", "westeurope", "internal")
+    assert shared.placed("shop-api") == shared
+
+
+def test_a_zone_that_was_pinned_before_rows_had_names_is_a_shared_one() -> None:
+    pinned = find("dev", "westeurope", "public").document()
+    for name in ("name", "cluster", "capacity", "nodeSize", "nodeCount", "ingressDomain"):
+        del pinned[name]
+    zone = LandingZone.model_validate(pinned)
+    assert (zone.name, zone.cluster, zone.capacity) == ("", "shared", None)
+
+
+def test_only_what_is_full_is_named() -> None:
+    limits = {zone.name: zone.capacity.applications for zone in landing_zones() if zone.capacity}
+    assert set(limits) == {zone.name for zone in landing_zones()}
+    used = {"dev-weu": Decimal(limits["dev-weu"]), "qa-weu": Decimal(limits["qa-weu"] - 1)}
+    assert full(used, ["dev-weu", "qa-weu", "prod-weu", "unknown"]) == [
+        f"dev-weu takes {limits['dev-weu']} applications and has {limits['dev-weu']}"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        ("name: qa-weu", "name: dev-weu", "two rows have the same name: dev-weu"),
+        ("- name: dev-weu\n    ", "- ", r"landing_zones\.0\.name: Field required"),
+        ("name: qa-weu", "name: QA", "name"),
+        ("capacity: {applications: 1000}", "capacity: {applications: -1}", "applications"),
+        ("capacity: {applications: 1000}", "capacity: {applications: 1000, pods: 1}", "pods"),
+        ("    node_count: 3\n", "", "needs node_size, node_count and ingress_domain"),
+        ("cluster: dedicated", "cluster: own", "cluster"),
+        ("    cluster: dedicated\n", "", "belong together"),
+        ("    ingress_host: ingress.aks-dev-weu.contoso.com\n", "", "belong together"),
+        (
+            "    node_count: 3\n",
+            "    node_count: 3\n    cluster_name: aks-x\n",
+            "belong together|not named beforehand",
+        ),
+    ],
+)
+def test_a_row_that_does_not_fit_together_is_named(path: Path, old: str, new: str, named: str) -> None:
+    change(path, old, new)
+    with pytest.raises(ConfigurationError, match=named):
+        landing_zones(path)
+
+
+def test_every_size_of_node_has_a_price() -> None:
+    sizes = {zone.node_size for zone in landing_zones() if zone.cluster == "dedicated"}
+    assert sizes
+    assert {f"aks.node.{size}" for size in sizes} <= set(read_book().items)

@@ -46,6 +46,9 @@ def messages() -> dict[str, Message]:
             (MessageKind.RESIDUE, None, RESIDUE),
         )
     }
+    for days in (14, None):
+        ending = notices.expiry(hostile, "2026-12-31", days, base="https://appstore.example/api")
+        told[ending.kind.value] = ending
     return told | {"welcome": notices.welcome(hostile, LINKS)}
 
 

@@ -27,7 +27,7 @@ resource "azurerm_role_assignment" "deployment_pushes_images" {
 
 resource "azurerm_role_assignment" "deployment_reaches_cluster" {
   name                             = uuidv5("url", "${var.cluster_id}/${azurerm_user_assigned_identity.deployment.name}/reach")
-  scope                            = var.cluster_id
+  scope                            = local.cluster_scope
   role_definition_name             = "Azure Kubernetes Service Cluster User Role"
   principal_id                     = azurerm_user_assigned_identity.deployment.principal_id
   principal_type                   = "ServicePrincipal"
@@ -36,7 +36,7 @@ resource "azurerm_role_assignment" "deployment_reaches_cluster" {
 
 resource "azurerm_role_assignment" "deployment_writes_namespace" {
   name                             = uuidv5("url", "${var.cluster_id}/${var.namespace}/${azurerm_user_assigned_identity.deployment.name}/write")
-  scope                            = "${var.cluster_id}/namespaces/${var.namespace}"
+  scope                            = "${local.cluster_scope}/namespaces/${var.namespace}"
   role_definition_name             = "Azure Kubernetes Service RBAC Writer"
   principal_id                     = azurerm_user_assigned_identity.deployment.principal_id
   principal_type                   = "ServicePrincipal"

@@ -8,10 +8,11 @@ resource "azurerm_consumption_budget_resource_group" "month" {
     start_date = var.budget_start
   }
 
-  # The forecast warns while there is still time to act; the other two say what has happened.
+  # The forecast and the half warn while there is still time to act; the other two say what has happened.
   dynamic "notification" {
     for_each = {
       forecast  = { threshold = 100, type = "Forecasted" }
+      half      = { threshold = 50, type = "Actual" }
       most      = { threshold = 80, type = "Actual" }
       exhausted = { threshold = 100, type = "Actual" }
     }

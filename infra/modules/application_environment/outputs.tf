@@ -47,3 +47,8 @@ output "hostname" {
   description = "DNS name the application answers under."
   value       = "${azurerm_dns_cname_record.application.name}.${azurerm_dns_cname_record.application.zone_name}"
 }
+
+output "cluster_id" {
+  description = "Resource id of the cluster that the application runs in, its own one or the landing zone's."
+  value       = local.cluster_scope
+}

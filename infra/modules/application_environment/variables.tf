@@ -200,6 +200,36 @@ variable "cluster_id" {
   }
 }
 
+variable "dedicated_cluster" {
+  description = "The cluster that the environment gets for itself; cluster_id is the id it will have. Null: cluster_id exists."
+  type = object({
+    name       = string
+    node_size  = string
+    node_count = number
+  })
+  default = null
+
+  validation {
+    condition     = var.dedicated_cluster == null ? true : can(regex("^[a-zA-Z0-9]([a-zA-Z0-9_-]{0,52}[a-zA-Z0-9])?$", var.dedicated_cluster.name))
+    error_message = "dedicated_cluster.name: 1 to 54 letters, digits, hyphens and underscores."
+  }
+
+  validation {
+    condition     = var.dedicated_cluster == null ? true : can(regex("^Standard_[A-Za-z0-9_]+$", var.dedicated_cluster.node_size))
+    error_message = "dedicated_cluster.node_size: the name of a VM size."
+  }
+
+  validation {
+    condition     = var.dedicated_cluster == null ? true : var.dedicated_cluster.node_count >= 1 && var.dedicated_cluster.node_count <= 100 && floor(var.dedicated_cluster.node_count) == var.dedicated_cluster.node_count
+    error_message = "dedicated_cluster.node_count: a whole number from 1 to 100."
+  }
+
+  validation {
+    condition     = var.dedicated_cluster == null ? true : endswith(var.cluster_id, "/resourceGroups/${var.names.resource_group}/providers/Microsoft.ContainerService/managedClusters/${var.dedicated_cluster.name}")
+    error_message = "dedicated_cluster: cluster_id is not the id that this cluster will have."
+  }
+}
+
 variable "namespace" {
   description = "Kubernetes namespace of the environment; the App Store makes it."
   type        = string

@@ -47,3 +47,8 @@ output "hostname" {
   description = "DNS name the application answers under."
   value       = module.environment.hostname
 }
+
+output "cluster_id" {
+  description = "Resource id of the cluster that the application runs in, its own one or the landing zone's."
+  value       = module.environment.cluster_id
+}

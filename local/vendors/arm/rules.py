@@ -166,6 +166,20 @@ def action_group(_estate: Estate, _target: ResourceId, resource: Resource, _befo
         raise bad_request("BadRequest", "groupShortName must have 1 to 12 characters.")
 
 
+def cluster(_estate: Estate, target: ResourceId, resource: Resource, _before: Resource | None) -> None:
+    if not {"dnsPrefix", "agentPoolProfiles"} <= resource["properties"].keys():
+        raise bad_request("InvalidParameter", "dnsPrefix and agentPoolProfiles are required.")
+    place = resource["location"]
+    resource["properties"] |= {
+        "fqdn": f"{target.name}.hcp.{place}.azmk8s.io",
+        "kubernetesVersion": "1.34",
+        "currentKubernetesVersion": "1.34.2",
+        "powerState": {"code": "Running"},
+    }
+    issuer = f"https://{place}.oic.prod-aks.azure.com/{TENANT}/{target.name}/"
+    resource["properties"].setdefault("oidcIssuerProfile", {})["issuerURL"] = issuer
+
+
 def namespace(estate: Estate, target: ResourceId, _resource: Resource, _before: Resource | None) -> None:
     cluster = estate.get(target.scope)
     if cluster and cluster["properties"].get("powerState", {}).get("code") == "Stopped":
@@ -183,5 +197,6 @@ SHAPES: dict[str, Shape] = {
     "microsoft.network/dnszones/txt": record_set,
     "microsoft.consumption/budgets": budget,
     "microsoft.insights/actiongroups": action_group,
+    "microsoft.containerservice/managedclusters": cluster,
     "microsoft.containerservice/managedclusters/managednamespaces": namespace,
 }

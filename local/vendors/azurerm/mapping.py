@@ -115,10 +115,14 @@ def _to_arm(conversion: str, value: Any) -> Any:
     match name:
         case "switch":
             value = "Enabled" if value else "Disabled"
+        case "not":
+            value = not value
         case "only_true":
             value = value or None
         case "gigabytes":
             value = value // 1024
+        case "keys":
+            value = {item: {} for item in value}
         case "values":
             value = [{argument: item} for item in value]
         case "json":
@@ -136,8 +140,12 @@ def _from_arm(conversion: str, value: Any) -> Any:
     match name:
         case "switch":
             value = value == "Enabled"
+        case "not":
+            value = not value
         case "gigabytes":
             value = value * 1024
+        case "keys":
+            value = list(value)
         case "values":
             value = [item[argument] for item in value]
         case "json":

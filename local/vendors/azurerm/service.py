@@ -20,7 +20,7 @@ from local.vendors.kernel import Kernel
 
 from .client import ArmClient
 from .provider import Provider
-from .schema import PROVIDER_VERSION, TYPES, write
+from .schema import EDITION, write
 
 SOURCE = "registry.terraform.io/hashicorp/azurerm"
 CHECKOUT = Path(__file__).resolve().parents[3]
@@ -29,7 +29,7 @@ CHECKOUT = Path(__file__).resolve().parents[3]
 def schema_file() -> Path:
     """Where the extracted schema is cached: APPSTORE_AZURERM_SCHEMA, else below .local/cache of the checkout."""
     named = os.environ.get("APPSTORE_AZURERM_SCHEMA")
-    return Path(named) if named else CHECKOUT / ".local" / "cache" / f"azurerm-{PROVIDER_VERSION}-{TYPES}.json"
+    return Path(named) if named else CHECKOUT / ".local" / "cache" / f"azurerm-{EDITION}.json"
 
 
 @cache

@@ -177,9 +177,12 @@ run "the_budget_warns_before_and_after" {
   assert {
     condition = (
       azurerm_consumption_budget_resource_group.month.amount == 200 &&
-      length(azurerm_consumption_budget_resource_group.month.notification) == 3
+      toset([
+        for one in azurerm_consumption_budget_resource_group.month.notification :
+        "${one.threshold_type} ${one.threshold}" if one.enabled && length(one.contact_emails) == 1
+      ]) == toset(["Forecasted 100", "Actual 50", "Actual 80", "Actual 100"])
     )
-    error_message = "The budget must warn on the forecast, at 80 % and at 100 %."
+    error_message = "The budget must tell on the forecast, at 50 %, at 80 % and at 100 %."
   }
 }
 
@@ -194,5 +197,18 @@ run "the_environment_is_open_only_when_declared" {
   assert {
     condition     = azurerm_key_vault.this.public_network_access_enabled && azurerm_key_vault.this.tags["exposure"] == "public"
     error_message = "What is declared must be made."
+  }
+}
+
+run "the_cluster_is_the_landing_zones" {
+  command = plan
+
+  assert {
+    condition = (
+      length(azurerm_kubernetes_cluster.dedicated) == 0 &&
+      azurerm_role_assignment.deployment_reaches_cluster.scope == var.cluster_id &&
+      output.cluster_id == var.cluster_id
+    )
+    error_message = "Without a cluster of its own the application runs in the one that is there."
   }
 }
