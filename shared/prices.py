@@ -189,7 +189,7 @@ def _price(book: PriceBook, key: str, path: Path) -> Price:
 
 def _line(item: PricedItem, price: Price) -> EstimateLine:
     monthly = (price.price * price.hours * item.quantity).quantize(_CENT, ROUND_HALF_UP)
-    quantity = format(item.quantity, "f")
+    quantity = format(item.quantity.normalize(), "f")
     return EstimateLine(
         key=item.key, environment=item.environment, quantity=quantity, unit=price.unit, monthly=str(monthly)
     )
