@@ -6,6 +6,7 @@ tests. The CPU of the app (host and worker) is therefore told apart from that of
 
 import argparse
 import json
+import signal
 import statistics
 import sys
 import time
@@ -103,6 +104,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--counts", default="1,10,50")
     counts = [int(text) for text in parser.parse_args().counts.split(",")]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # or the processes of the run would stay behind
     with TemporaryDirectory(prefix="appstore-bench-") as text:
         folder = Path(text)
         with Stack(folder / "stack") as stack:
