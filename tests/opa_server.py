@@ -44,6 +44,7 @@ class Server:
         drip: seconds between two bytes of the answer.
         token: bearer token that a caller must have (`--authentication=token`); empty: everybody may ask.
         decisions: its decision log.
+        callers: authorization header of every question.
     """
 
     engine: Any
@@ -54,9 +55,11 @@ class Server:
     drip: float = 0.0
     token: str = ""
     decisions: list[dict[str, Any]] = field(default_factory=list)
+    callers: list[str] = field(default_factory=list)
 
     def reply(self, path: str, authorization: str, content: bytes) -> tuple[int, dict[str, Any]]:
         """Answer a question as OPA does."""
+        self.callers.append(authorization)
         if self.token and authorization != f"Bearer {self.token}":
             message = "request rejected by administrative policy"
             return 401, {"code": "unauthorized", "message": message}

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import jwt
 import pytest
 
 from shared.policies import ENGINE_FAILURE, OpaServerEngine, RegorusEngine
@@ -90,6 +91,17 @@ async def test_whatever_is_wrong_with_the_server_is_a_denial(
     assert said in verdicts.deny[0].message
     assert "secret" not in verdicts.deny[0].message
     assert time.monotonic() - began < 10, "twice half a second, on a busy machine"
+
+
+@pytest.mark.usefixtures("world")
+async def test_a_server_with_an_audience_is_asked_as_the_app(opa: Server, rules: Path) -> None:
+    asking = OpaServerEngine(opa.address, 10, rules, audience="api://opa")
+    assert not (await asking.decide("appstore.request", request_input())).denied
+    kind, _, token = opa.callers[-1].partition(" ")
+    claims = jwt.decode(token, options={"verify_signature": False})
+    assert (kind, claims["aud"]) == ("Bearer", "api://opa")
+    assert not (await engine(opa, rules).decide("appstore.request", request_input())).denied
+    assert opa.callers[-1] == "", "without an audience no token leaves the app"
 
 
 async def test_an_unknown_package_is_undefined_and_a_denial(opa: Server, rules: Path) -> None:

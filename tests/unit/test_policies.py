@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from shared.canonical import digest
+from shared.credential import credential
 from shared.errors import ConfigurationError
 from shared.models.policy_decision import About
 from shared.policies import (
@@ -340,8 +341,11 @@ async def test_the_id_in_the_servers_log_is_kept_but_never_part_of_the_plan() ->
     assert "4ca636c1" not in json.dumps(verdicts.document())
 
 
-async def test_a_server_with_an_audience_is_asked_with_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_an_identity_a_server_with_an_audience_is_a_denial(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPA_URL", "https://opa.contoso.com")
     monkeypatch.setenv("OPA_AUDIENCE", "api://opa")
-    verdicts = await policy_engine().decide("appstore.request", {})
-    assert verdicts.denying_rules == (ENGINE_FAILURE,)  # there is no identity here: no token, no question, no verdict
+    try:
+        verdicts = await policy_engine().decide("appstore.request", {})
+    finally:
+        await credential().close()
+    assert verdicts.denying_rules == (ENGINE_FAILURE,)
