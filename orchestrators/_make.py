@@ -147,6 +147,7 @@ def _optional(data: OnboardInput, *, closing: bool = False) -> OptionalInput:
         application=data.application,
         attempt=data.attempt,
         closing=closing,
+        copy_decisions=True,
         pace=data.pace,
     )
 

@@ -17,6 +17,8 @@ def keep_records(context: df.DurableOrchestrationContext, data: OptionalInput) -
         yield from call(context, "close_change", payload, data.pace)
         return Outcome.done()
     yield from call(context, "open_change", payload, data.pace)
+    if data.copy_decisions:
+        yield from call(context, "note_decisions", payload, data.pace)
     yield from call(context, "check_change_conflicts", payload, data.pace)
     yield from call(context, "start_change", payload, data.pace)
     yield from call(context, "ensure_configuration_item", payload, data.pace)

@@ -389,7 +389,9 @@ CALLS = {
     "delete_area": Asked("azure_boards", "DELETE", "/Areas/cases", _remove_area, (404,)),
     "delete_team": Asked("azure_boards", "DELETE", "/teams/", _remove_area, (404,)),
     "read_secret": Asked("key_vault", "GET", "/secrets/", lambda: key_vault.read_secret(VAULT, "github-app-key")),
-    "check_member_groups": Asked("entra", "POST", "/checkMemberGroups$", lambda: graph.check_member_groups("x", ["g"])),
+    "check_member_groups": Asked(
+        "microsoft_graph", "POST", "/checkMemberGroups$", lambda: graph.check_member_groups("x", ["g"])
+    ),
     "verify_token": Asked("entra", "GET", "/discovery/v2.0/keys", _token),
     "read_health": Asked(
         "kubernetes", "GET", "/health", lambda: application.read_health("c.dev.apps.contoso.com"), kinds=NOWHERE
