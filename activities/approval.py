@@ -8,8 +8,8 @@ from activities._transition import advance, entry_of
 from shared.clock import utc_now
 from shared.decisions import open_needs
 from shared.errors import StateConflictError
-from shared.models.records import RequestRecord, RequestState
 from shared.models.approval import PlanDecision
+from shared.models.records import RequestRecord, RequestState
 from shared.models.runs import ActivityInput, Nothing
 from shared.register import requests
 from shared.register.audit import Entry

@@ -8,9 +8,9 @@ from shared.clock import utc_now
 from shared.decisions import open_needs
 from shared.errors import ConflictError, NotFoundError, StateConflictError, TransientIntegrationError, VendorCall
 from shared.guard import Action, Facts, Permit, permit
+from shared.models.approval import PlanDecision
 from shared.models.plan import MadeObject
 from shared.models.records import Decision, DecisionRecord, RequestRecord, RequestState
-from shared.models.approval import PlanDecision
 from shared.models.runs import ActivityInput, Nothing
 from shared.models.undo import Removed
 from shared.register import requests
@@ -174,25 +174,23 @@ async def _write(
     return Nothing(detail=f"{detail}; the request is {record.state}")
 
 
-@look
-async def note_decisions(data: ActivityInput) -> Nothing:
-    """Copy what was decided in the App Store to the change request, as one work note.
+@activity
+async def note_decisions(data: PlanDecision) -> Nothing:
+    """Copy what was decided in the App Store about the plan to the change request, as one work note.
 
     Idempotency: the note begins with request and plan, and is looked for before it is added.
     """
     record = await _record(data)
     ours = [item for item in record.approvals if item.decided_in != "servicenow"]
-    if record.break_glass:
-        ours_said = [f"- nobody: {record.break_glass.actor_name} broke the glass ({record.break_glass.ticket})"]
-    else:
-        ours_said = []
     said = [
         f"- {item.actor_name}{_for(item)} at {item.decided_at}: {item.reason or 'no reason given'}" for item in ours
     ]
-    if not (said or ours_said):
+    if grant := record.break_glass:
+        said.append(f"- nobody else: {grant.actor_name} broke the glass, {grant.ticket}: {grant.reason}")
+    if not said:
         return Nothing(detail="nothing was decided in the App Store")
-    title = f"App Store: request {record.id}, plan {record.approved_digest} was approved by"
-    added = await servicenow.add_note(await _ours(record), "\n".join([title, *said, *ours_said]))
+    title = f"App Store: request {record.id}, plan {data.digest} was approved by"
+    added = await servicenow.add_note(await _ours(record), "\n".join([title, *said]))
     return Nothing(detail="noted" if added else "noted already")
 
 

@@ -323,14 +323,14 @@ class OptionalInput(Model):
 
     Attributes:
         closing: whether the application runs.
-        copy_decisions: whether decisions are copied to the records; not in runs that began before that was done.
+        digest: digest of the approved plan; empty in runs that began before its approvals were copied to the records.
     """
 
     request_id: str
     application: str
     attempt: int = 1
     closing: bool = False
-    copy_decisions: bool = False
+    digest: str = ""
     pace: Pace = Pace()
 
 

@@ -7,5 +7,5 @@ from .api import Graph
 
 def build(kernel: Kernel) -> Vendor:
     """The directory, read with a token of Entra ID."""
-    graph = Graph(kernel.store("entra"), kernel.vendor("entra"))
+    graph = Graph(kernel)
     return Vendor(name="microsoft_graph", hosts=("graph.microsoft.com",), routes=graph.routes())

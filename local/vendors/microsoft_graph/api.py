@@ -13,8 +13,8 @@ from uuid import NAMESPACE_DNS, uuid4, uuid5
 from aiohttp import web
 
 from local.vendors.entra.directory import DOCUMENT, Directory, group_id, object_id
-from local.vendors.entra.tokens import APP_STORE, Issuer
-from local.vendors.kernel import MUTATING, Store
+from local.vendors.entra.tokens import APP_STORE
+from local.vendors.kernel import MUTATING, Kernel
 
 AUDIENCES = {"https://graph.microsoft.com", "https://graph.microsoft.com/", "00000003-0000-0000-c000-000000000000"}
 MOST = 20
@@ -33,9 +33,9 @@ class Refused(Exception):  # noqa: N818 -- an answer to the caller, not an error
 class Graph:
     """The calls, for people of the directory and for those that a test seeded."""
 
-    def __init__(self, store: Store, issuer: Issuer) -> None:
-        self._store = store
-        self._issuer = issuer
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._store = kernel.store("entra")
 
     def routes(self) -> list[web.RouteDef]:
         principals = "/v1.0/servicePrincipals"
@@ -125,7 +125,7 @@ class Graph:
 
     def _admitted(self, header: str) -> bool:
         try:
-            return self._issuer.verify(header.removeprefix("Bearer "))["aud"] in AUDIENCES
+            return self._kernel.vendor("entra").verify(header.removeprefix("Bearer "))["aud"] in AUDIENCES
         except ValueError:
             return False
 
