@@ -82,12 +82,12 @@ def require_decidable(needs: Sequence[ApprovalNeed], systems: Sequence[str]) -> 
 
 
 async def authority_of(person: str) -> tuple[frozenset[str], frozenset[str]]:
-    """Deciding roles and teams that somebody has today.
+    """Deciding roles and teams that somebody has at this moment.
 
     Raises:
         IntegrationError: Graph does not answer, or our identity may not ask.
     """
-    roles, groups = await asyncio.gather(_roles(), graph.check_member_groups(person, all_groups()))
+    roles, groups = await asyncio.gather(_ask(), graph.check_member_groups(person, all_groups()))
     return frozenset(role for role, holders in roles.items() if person in holders), frozenset(names_of(groups))
 
 
