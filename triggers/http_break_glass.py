@@ -7,7 +7,7 @@ waits for an approval.
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import ConfigDict, Field
 
 from shared import authorisation, notices
 from shared.authorisation import AUDIT, REVIEW, subject_of
@@ -31,9 +31,7 @@ from triggers.http_decisions import decide, decision_of, require_current, requir
 from triggers.http_messages import start_sending
 from triggers.http_requests import Accepted, visible
 
-_NUMBER = r"^[1-9][0-9]{0,4}$"
-
-Sentence = Annotated[PlainText, StringConstraints(strip_whitespace=True, min_length=10, max_length=500)]
+Sentence = Annotated[PlainText, Field(min_length=10, max_length=500, pattern=r"^\S[\s\S]*\S$")]
 
 
 class _Body(Model):
@@ -48,7 +46,7 @@ class BreakGlassBody(_Body):
     ticket: str = Field(
         pattern=r"^[A-Z][A-Z0-9]{0,9}-?[0-9]{1,12}$", description="Incident or change, for example `INC0012345`."
     )
-    hours: float = Field(gt=0, le=LONGEST_HOURS, description="For how long the plan may go on without its approvals.")
+    hours: float = Field(ge=0.1, le=LONGEST_HOURS, description="For how long the plan may go on without its approvals.")
     second_person: str = Field(
         pattern=r"^[0-9A-Za-z][0-9A-Za-z._%+@-]{0,253}$",
         description="Sign-in name or object id of somebody else, who is told.",

@@ -16,7 +16,7 @@ from tests.contracts import github_schema
 
 FOLDER = Path(os.environ.get("APPSTORE_CONTRACTS") or CHECKOUT.parent / "shared" / "contracts")
 CONTRACTS = ("vault.azure.net", "azmk8s.io", "service-now.com", "grafana.azure.com", "api.powerplatform.com")
-HOSTS = ("api.github.com", "slack.com", "management.azure.com", "dev.azure.com")
+HOSTS = ("api.github.com", "slack.com", "management.azure.com", "dev.azure.com", "graph.microsoft.com")
 CHECKED = re.compile(rf"{'|'.join(map(re.escape, HOSTS))}|.+\.({'|'.join(map(re.escape, CONTRACTS))})")
 OUTSIDE = {
     "our own data, forwarded to Azurite": r".+\.(blob|table)\.core\.windows\.net",
@@ -39,6 +39,9 @@ BEYOND = {
     r"POST /orgs/\w+/repos: body \$\.visibility: 'internal' is not one of": f"{REST}/repos/repos (Enterprise Cloud)",
     r"(GET|PUT|DELETE) /.+/flexibleServers/[^/]+/administrators/[0-9a-f-]{36}: no": f"{ARM}/postgresql/administrators",
     r"(GET|PUT|DELETE) /.+/Microsoft\.Insights/diagnosticSettings/[^/]+: no": f"{ARM}/monitor/diagnostic-settings",
+    r"GET /v1.0/servicePrincipals/[0-9a-f-]{36}/appRoleAssignedTo: no operation": (
+        "https://learn.microsoft.com/graph/api/serviceprincipal-list-approleassignedto"
+    ),
     r"GET /.+/operationStatuses/[0-9a-f-]{36}: no operation": "azure-resource-manager/management/async-operations",
 }
 # Azure Boards: the excerpts have projects and work items. Teams, areas, settings and boards were held by hand against

@@ -118,9 +118,7 @@ def _any() -> ApplicationRequest:
     return ApplicationRequest.model_validate(body("any-api"))
 
 
-@pytest.mark.parametrize(
-    ("name", "member_of", "lacking"), [("direct", "board", []), ("nested", "inner", ["platform"])]
-)
+@pytest.mark.parametrize(("name", "member_of", "lacking"), [("direct", "board", []), ("nested", "inner", ["platform"])])
 async def test_a_role_reaches_the_direct_members_of_a_group_only(
     directory: World, name: str, member_of: str, lacking: list[str]
 ) -> None:
@@ -527,7 +525,7 @@ async def test_another_plan_is_another_change_and_the_old_approval_is_void(by_ha
 
 
 async def test_two_looks_and_a_rejection_at_the_same_instant_have_one_winner(by_hand: World) -> None:
-    for _ in range(3):
+    for _ in range(2):
         record = await waiting(by_hand, BOARD)
         await look(by_hand, record)
         decide_there(by_hand, record, "approved")
