@@ -65,8 +65,8 @@ async def create_delegation(call: Call) -> Answer:
     if person is None:
         detail = f"There is no person {body.delegate}; a service principal cannot decide."
         raise RequestRejectedError("invalid-field", detail, pointer="/delegate")
-    until = body.until.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     try:
+        until = body.until.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         wanted = Delegation(
             id=_identifier(call.caller.id, person.id, roles, teams, until),
             delegator=call.caller.id,
@@ -79,6 +79,8 @@ async def create_delegation(call: Call) -> Answer:
             created_at=utc_now(),
             until=until,
         )
+    except OverflowError as error:  # in UTC it would be before the first year or after the last
+        raise RequestRejectedError("invalid-field", "The end is out of range.", pointer="/until") from error
     except ValidationError as error:
         reason = error.errors()[0]["msg"].removeprefix("Value error, ")
         pointer = "/delegate" if person.id == call.caller.id else "/until"

@@ -39,9 +39,6 @@ BEYOND = {
     r"POST /orgs/\w+/repos: body \$\.visibility: 'internal' is not one of": f"{REST}/repos/repos (Enterprise Cloud)",
     r"(GET|PUT|DELETE) /.+/flexibleServers/[^/]+/administrators/[0-9a-f-]{36}: no": f"{ARM}/postgresql/administrators",
     r"(GET|PUT|DELETE) /.+/Microsoft\.Insights/diagnosticSettings/[^/]+: no": f"{ARM}/monitor/diagnostic-settings",
-    r"GET /v1.0/servicePrincipals/[0-9a-f-]{36}/appRoleAssignedTo: no operation": (
-        "https://learn.microsoft.com/graph/api/serviceprincipal-list-approleassignedto"
-    ),
     r"GET /.+/operationStatuses/[0-9a-f-]{36}: no operation": "azure-resource-manager/management/async-operations",
 }
 # Azure Boards: the excerpts have projects and work items. Teams, areas, settings and boards were held by hand against
@@ -58,6 +55,15 @@ AZURE_BOARDS = {
     r"PUT /contoso/[^/]+/[^/]+/_apis/work/boards/[^/]+/columns: no operation": f"{DEVOPS}/work/columns",
     r"GET /contoso/[^/]+/_apis/wit/workitems: no operation": f"{DEVOPS}/wit/work-items/list",
     r"DELETE /contoso/[^/]+/_apis/wit/workitems/\d+: no operation": f"{DEVOPS}/wit/work-items/delete",
+}
+
+# The same for calls that a run need not make: what Graph said is kept for a minute.
+GRAPH = "https://learn.microsoft.com/graph/api"
+PERHAPS = {
+    r"GET /v1.0/servicePrincipals/[^/]+/appRoleAssignedTo: no": f"{GRAPH}/serviceprincipal-list-approleassignedto",
+    r"GET /v1.0/groups/[0-9a-f-]{36}/transitiveMembers: no operation": f"{GRAPH}/group-list-transitivemembers",
+    r"GET /v1.0/users/[^/ ]+: no operation": f"{GRAPH}/user-get",
+    r"POST /v1.0/directoryObjects/[0-9a-f-]{36}/checkMemberGroups: no": f"{GRAPH}/directoryobject-checkmembergroups",
 }
 
 type Check = Callable[..., list[str]]
@@ -126,5 +132,7 @@ def require_documented(check: Check, journal: list[Entry], beyond: dict[str, str
         assert known, f"no longer needed: {pattern}"
         for complaint in known:
             del found[complaint]
+    for complaint in [complaint for complaint in found if any(re.search(pattern, complaint) for pattern in PERHAPS)]:
+        del found[complaint]
     assert not found, "\n".join(f"{count} x {complaint}" for complaint, count in found.items())
     return len(calls)

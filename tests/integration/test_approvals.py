@@ -26,7 +26,7 @@ from tests.e2e.driver import body
 from tests.integration.world import REQUESTER, DurableClient, World, caller, run_of
 from triggers._http import Call
 from triggers._intake import judge, preview_document, take_in
-from triggers.http_decisions import approve_request, reject_request
+from triggers.http_decisions import approve_request, reject_request, retry_request
 from triggers.http_delegations import create_delegation, list_delegations, revoke_delegation
 from triggers.http_requests import get_plan, get_request
 
@@ -320,6 +320,7 @@ async def test_a_delegate_without_any_role_sees_what_is_to_be_decided(world: Wor
         (DELEGATOR, {"until": soon(days=31)}, 422, "/until"),
         (DELEGATOR, {"until": soon(days=-1)}, 422, "/until"),
         (DELEGATOR, {"until": "2026-12-24T12:00:00"}, 422, "/until"),
+        (DELEGATOR, {"until": "0001-01-01T00:00:00+10:00"}, 422, "/until"),
         (DELEGATOR, {"roles": ["Operator"]}, 422, "/roles/0"),
         (DELEGATOR, {"roles": ["Admin"]}, 403, "/roles"),
         (DELEGATOR, {"teams": ["security"]}, 403, "/teams"),
@@ -382,6 +383,13 @@ async def test_a_late_approval_is_refused_and_changes_nothing(world: World) -> N
     with pytest.raises(StateConflictError, match="Too late to approve"):
         await approve(person("approver", "Approver"), record)
     assert (await now(record)).approvals == []
+
+
+async def test_a_retry_of_what_nobody_approved_plans_anew(world: World) -> None:
+    record = await change(await waiting(world), state=_S.PARKED)
+    await retry_request(ask(person("operator", "Operator"), None, id=record.id))
+    record = await now(record)
+    assert (record.state, record.round, record.attempt, record.approvals) == (_S.PLANNING, 2, 2, [])
 
 
 # -- ServiceNow ------------------------------------------------------------------------------------------------------
