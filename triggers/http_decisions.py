@@ -271,7 +271,8 @@ async def decide(
         )
     except StateConflictError as error:
         words = error.state.replace("_", " ")
-        raise StateConflictError(error.state, f"Too late to {kind}: the request is {words}.") from error
+        what = str(kind).replace("_", " ")
+        raise StateConflictError(error.state, f"Too late to {what}: the request is {words}.") from error
     await carry_on(call, record, new)
     return accepted(new)
 

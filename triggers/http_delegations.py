@@ -83,7 +83,7 @@ async def create_delegation(call: Call) -> Answer:
         raise RequestRejectedError("invalid-field", "The end is out of range.", pointer="/until") from error
     except ValidationError as error:
         reason = error.errors()[0]["msg"].removeprefix("Value error, ")
-        pointer = "/delegate" if person.id == call.caller.id else "/until"
+        pointer = "/delegate" if person.id == call.caller.id else "/until" if roles else "/roles"
         raise RequestRejectedError("invalid-field", f"{reason[0].upper()}{reason[1:]}.", pointer=pointer) from error
     return Answer(201, (await delegations.create(wanted)).document())
 

@@ -41,8 +41,8 @@ class Delegation(Model):
             raise ValueError(f"a delegation ends in the future and within {LONGEST_DAYS} days")
         if self.delegate == self.delegator:
             raise ValueError("nobody delegates to themselves")
-        if not (self.roles or self.teams):
-            raise ValueError("a delegation hands over a role or a team")
+        if not self.roles:
+            raise ValueError("a delegation hands over a role that decides")
         return self
 
     def holds(self, now: str) -> bool:

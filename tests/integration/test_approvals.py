@@ -323,6 +323,7 @@ async def test_a_delegate_without_any_role_sees_what_is_to_be_decided(world: Wor
         (DELEGATOR, {"until": "0001-01-01T00:00:00+10:00"}, 422, "/until"),
         (DELEGATOR, {"roles": ["Operator"]}, 422, "/roles/0"),
         (DELEGATOR, {"roles": ["Admin"]}, 403, "/roles"),
+        (DELEGATOR, {"roles": []}, 422, "/roles"),
         (DELEGATOR, {"teams": ["security"]}, 403, "/teams"),
         (DELEGATE, {}, 403, None),
         (person("bot", "Approver", service=True), {}, 403, None),
