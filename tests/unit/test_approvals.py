@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.approval_rules import FOLDER, Facts, needed, read
@@ -254,6 +254,7 @@ def _assignments(seats: list[set[str] | None], decisions: list[Decision]) -> Ite
             yield chosen
 
 
+@settings(deadline=None)  # it writes a file and reads the catalogue: how long that takes is not the question
 @given(RULES, PLANS, DECISIONS, st.booleans())
 def test_rules_plans_and_decisions_agree_with_the_oracle(
     rules: list[dict[str, Any]], plan: Facts, decisions: list[Decision], escalated: bool

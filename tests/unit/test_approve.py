@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from orchestrators._steps import StepFailedError
@@ -133,6 +133,7 @@ def test_reminder_at_half_escalation_at_three_quarters_expiry_at_the_end() -> No
     assert RequestSnapshot.model_validate(outcome.value).state == "expired"
 
 
+@settings(deadline=None)
 @given(decided=st.floats(0.1, 80), hint=st.booleans())
 @example(decided=36.0, hint=True)
 @example(decided=72.0, hint=True)
