@@ -1,6 +1,7 @@
 """Nobody decides, ServiceNow decides, the glass is broken: through the whole app, by its own clock."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from tests.e2e.driver import Desk, Document, until
 from tests.e2e.estate import Estate
 
 type StackFactory = Callable[..., Stack]
-RESTRICTED = {
+RESTRICTED: dict[str, Any] = {
     "environments": ["dev", "qa", "prod"],
     "dataClassification": "restricted",
     "parameters": {"database": "postgres", "publicEndpoint": False},
