@@ -20,7 +20,7 @@ from shared.log import LOGGER, redact
 from shared.models.messages import ONCE, IntentRecord, Message, MessageKind, MessageState, SendAgain, SendNotice
 from shared.models.plan import MadeObject
 from shared.models.problem import Problem
-from shared.models.records import RequestRecord
+from shared.models.records import RequestRecord, RequestState
 from shared.models.runs import ActivityInput, Nothing
 from shared.register import intents, requests
 from shared.settings import AppStoreSettings, load
@@ -103,14 +103,17 @@ async def send_welcome(data: ActivityInput) -> Nothing:
 
 @look
 async def send_notice(data: SendNotice) -> Nothing:
-    """Tell the channel how an attempt ended; a request without a chat has nobody to tell.
+    """Tell the channel how an attempt ended, or that a plan waits; a request without a chat has nobody to tell.
 
-    Idempotency: an intent row per kind and attempt, as for the welcome.
+    Idempotency: an intent row per kind and occasion, as for the welcome.
     """
     run = data.run
     record = await requests.get(run.application, run.request_id)
     if notices.chat_of(record) is None:
         return Nothing(detail="no chat")
+    if data.kind in notices.WAITING and record.state is not RequestState.AWAITING_APPROVAL:
+        return Nothing(detail="decided meanwhile")
+    occasion = run.attempt if data.occasion is None else data.occasion
 
     async def compose() -> Message:
         return notices.notice(
@@ -123,7 +126,7 @@ async def send_notice(data: SendNotice) -> Nothing:
             undo=run.undo,
         )
 
-    intent = await _deliver(_intent(record, data.kind, run.attempt, run.attempt), compose)
+    intent = await _deliver(_intent(record, data.kind, occasion, run.attempt), compose)
     return Nothing(detail=intent.state, link=intent.link)
 
 

@@ -6,13 +6,14 @@ from typing import Any
 
 from activities._activity import look
 from activities._transition import advance, entry_of
+from shared import approvers, policies
 from shared import plan as plans
-from shared import policies
 from shared.canonical import digest as digest_of
 from shared.change_set import deviations
 from shared.clients import blobs
 from shared.clients._github import owner
 from shared.clock import utc_now
+from shared.decisions import needs_servicenow
 from shared.errors import (
     PermanentIntegrationError,
     PolicyViolationError,
@@ -37,6 +38,7 @@ async def set_plan(data: SetPlan) -> PlanSet:
 
     Raises:
         PolicyViolationError: a rule denies the plan.
+        ConfigurationError: an approval is decided in ServiceNow, which the request does not use.
     """
     record = await requests.get(data.run.application, data.run.request_id)
     if record.round != data.round:
@@ -49,6 +51,7 @@ async def set_plan(data: SetPlan) -> PlanSet:
     _require_allowed(verdicts)
     repository = f"{owner()}/{record.body.name}"
     document, needs = plans.document(record, data.environments, change_sets, verdicts, repository)
+    approvers.require_decidable(needs, record.systems)
     content, digest = plans.sealed(document)
     blob = f"{record.id}/{digest}.json"
     await blobs.write_document(blob, content)
@@ -123,8 +126,11 @@ async def _put_up(data: SetPlan, reference: PlanReference) -> PlanSet:
             update={
                 "state": _S.AWAITING_APPROVAL,
                 "plan": reference,
+                "asked_at": now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
                 "decide_before": decide_before,
+                "escalated_at": None,
                 "approved_digest": None,
+                "break_glass": None,
                 "approvals": [],
                 "problem": None,
             }
@@ -135,5 +141,7 @@ async def _put_up(data: SetPlan, reference: PlanReference) -> PlanSet:
     return PlanSet(
         digest=reference.digest,
         decide_before=record.decide_before or decide_before,
+        asked_at=record.asked_at or "",
+        servicenow=needs_servicenow(record),
         detail=f"plan {reference.digest[:6]}",
     )

@@ -5,6 +5,7 @@ from activities._transition import advance, entry_of
 from shared import plan as plans
 from shared.clients._github import owner
 from shared.clock import utc_now
+from shared.decisions import needs_servicenow
 from shared.errors import (
     StateConflictError,
     TransientIntegrationError,
@@ -84,8 +85,11 @@ async def _snapshot(record: RequestRecord) -> RequestSnapshot:
         environments=[str(name) for name in record.body.environments],
         systems=record.systems,
         digest=record.plan.digest if record.plan else None,
+        asked_at=record.asked_at,
         decide_before=record.decide_before,
         approved_digest=record.approved_digest,
+        break_glass_until=record.break_glass.expires_at if record.break_glass else None,
+        servicenow=needs_servicenow(record),
         planned=_current(record, planned),
         outputs={name: result.outputs for name, result in applied.items()},
         applied={name: result.plan_run_id for name, result in applied.items()},
@@ -136,7 +140,14 @@ async def ask_again(data: AskAgain) -> Nothing:
     entry = entry_of(data, "plan_stale", "the estate changed since the approval", at=utc_now(), key=str(data.round))
     await advance(
         data,
-        lambda old: old.model_copy(update={"state": _S.PLANNING, "round": data.round + 1, "approved_digest": None}),
+        lambda old: old.model_copy(
+            update={
+                "state": _S.PLANNING,
+                "round": data.round + 1,
+                "approved_digest": None,
+                "break_glass": None,
+            }
+        ),
         entry,
         [_S.PROVISIONING],
     )

@@ -1,12 +1,16 @@
 """Records in ServiceNow: the change request of an onboarding, and the application's configuration item."""
 
-from activities._activity import activity
+from activities._activity import activity, look
+from activities._transition import advance, entry_of
 from shared.clients import servicenow
-from shared.clients.servicenow import Change
-from shared.errors import ConflictError, NotFoundError, TransientIntegrationError, VendorCall
+from shared.clients.servicenow import Change, ChangeApproval
+from shared.clock import utc_now
+from shared.decisions import open_needs
+from shared.errors import ConflictError, NotFoundError, StateConflictError, TransientIntegrationError, VendorCall
 from shared.guard import Action, Facts, Permit, permit
+from shared.models.approval import PlanDecision
 from shared.models.plan import MadeObject
-from shared.models.records import RequestRecord
+from shared.models.records import Decision, DecisionRecord, RequestRecord, RequestState
 from shared.models.runs import ActivityInput, Nothing
 from shared.models.undo import Removed
 from shared.register import requests
@@ -28,31 +32,182 @@ async def open_change(data: ActivityInput) -> Nothing:
     """Open the change request of the onboarding, with the approved plan as its reason.
 
     Idempotency: correlation id = request id, looked up before and after creating; there is no unique index, so that
-    of two that were created at once the younger one is cancelled.
+    of two that were created at once the younger one is cancelled. One that was opened for the approval is kept.
     """
     record = await _record(data)
-    found = await servicenow.find_changes(record.id)
+    change = await _opened(record, _living(await servicenow.find_changes(record.id)))
+    return Nothing(detail=change.number, link=servicenow.link(change), made=_made(_CHANGE, record.application))
+
+
+@activity
+async def request_change_approval(data: PlanDecision) -> Nothing:
+    """Open the change request before the plan is approved, and ask the instance for its approvals.
+
+    Idempotency: as ``open_change``; it names the plan, and one of an earlier plan is cancelled: what was approved there
+    was another plan.
+    """
+    record = await _record(data)
+    found = _living(await servicenow.find_changes(record.id))
+    for earlier in [change for change in found if change.correlation_display != _plan_name(data.digest)]:
+        await servicenow.cancel_change(earlier, "there is another plan now", _permit(record, earlier))
+    ours = [change for change in found if change.correlation_display == _plan_name(data.digest)]
+    change = await servicenow.put_up_change(await _opened(record, ours, data.digest))
+    return Nothing(
+        detail=f"{change.number} in state {change.state}",
+        link=servicenow.link(change),
+        made=_made(_CHANGE, record.application),
+    )
+
+
+async def _opened(record: RequestRecord, found: list[Change], digest: str = "") -> Change:
+    """The change, created unless it was found; of several the oldest."""
+    known = {change.sys_id for change in found}
     if not found:
-        await servicenow.create_change(_about(record))
-        found = await servicenow.find_changes(record.id)
+        await servicenow.create_change(_about(record, digest))
+        found = [change for change in _living(await servicenow.find_changes(record.id)) if change.sys_id not in known]
     if not found:
         call = VendorCall("servicenow", "create change", 200)
         raise NotFoundError(call, "the change was accepted, but nobody can find it by its correlation id")
     change, *younger = found
     for duplicate in younger:
         await servicenow.cancel_change(duplicate, f"duplicate of {change.number}", _permit(record, duplicate))
-    return Nothing(detail=change.number, link=servicenow.link(change), made=_made(_CHANGE, record.application))
+    return change
 
 
-def _about(record: RequestRecord) -> dict[str, str]:
-    body, digest = record.body, record.approved_digest or ""
+def _living(changes: list[Change]) -> list[Change]:
+    """The changes that were not cancelled."""
+    return [change for change in changes if change.state != servicenow.CANCELED]
+
+
+def _plan_name(digest: str) -> str:
+    return f"App Store plan {digest[:32]}"
+
+
+@look
+async def read_change_approval(data: PlanDecision) -> Nothing:
+    """Take over what was decided in ServiceNow about this plan: its approvals, or its rejection.
+
+    Idempotency: what is known already is not written again; a decision that came first wins.
+    """
+    record = await _record(data)
+    found = [
+        item for item in await servicenow.find_changes(record.id) if item.correlation_display == _plan_name(data.digest)
+    ]
+    change = next(iter([*_living(found), *found]), None)
+    if change is None:
+        return Nothing(detail="there is no change request for this plan")
+    if change.state == servicenow.CANCELED or change.approval == servicenow.REJECTED:
+        return await _reject(data, record, change)
+    if change.approval != servicenow.APPROVED:
+        return Nothing(detail=f"{change.number}: {change.approval}")
+    return await _approve(data, record, change)
+
+
+async def _reject(data: PlanDecision, record: RequestRecord, change: Change) -> Nothing:
+    said = [item for item in await servicenow.list_approvals(change) if item.state == servicenow.REJECTED]
+    who = said[0] if said else None
+    reason = (
+        f"{change.number} was rejected: {who.comments}" if who else f"{change.number} was cancelled at the instance"
+    )
+    decision = _decision(record, Decision.REJECT, who, data.digest, reason[:500])
+    return await _write(data, [decision], RequestState.REJECTED, reason)
+
+
+async def _approve(data: PlanDecision, record: RequestRecord, change: Change) -> Nothing:
+    """Approvals of people; one that our own user gave counts as little as any of a service principal."""
+    known = {item.actor for item in record.approvals}
+    decisions = [
+        _decision(record, Decision.APPROVE, item, data.digest, change.number)
+        for item in await servicenow.list_approvals(change)
+        if item.state == servicenow.APPROVED and item.user_name != change.sys_created_by
+    ]
+    new = [decision for decision in decisions if decision.actor not in known]
+    if not new:
+        return Nothing(
+            detail=f"{change.number} is approved, by nobody who counts" if not decisions else "known already"
+        )
+    return await _write(data, new, None, f"{change.number} approved by {', '.join(item.actor_name for item in new)}")
+
+
+def _decision(
+    record: RequestRecord, kind: Decision, said: ChangeApproval | None, digest: str, reason: str
+) -> DecisionRecord:
+    return DecisionRecord(
+        request_id=record.id,
+        decision=kind,
+        actor=f"servicenow:{said.user_name if said else 'unknown'}",
+        actor_name=(said.email or said.user_name) if said else "ServiceNow",
+        decided_in="servicenow",
+        plan_digest=digest,
+        reason=reason,
+        decided_at=utc_now(),
+    )
+
+
+async def _write(
+    data: PlanDecision, decisions: list[DecisionRecord], state: RequestState | None, detail: str
+) -> Nothing:
+    """Write decisions and what follows from them together; without a state, the plan is approved when nothing lacks."""
+
+    def change(old: RequestRecord) -> RequestRecord:
+        if old.plan is None or old.plan.digest != data.digest:
+            raise StateConflictError(old.state, "there is another plan now")
+        if state:
+            return old.model_copy(update={"state": state})
+        new = old.model_copy(update={"approvals": [*old.approvals, *decisions]})
+        if open_needs(new):
+            return new
+        return new.model_copy(update={"state": RequestState.PROVISIONING, "approved_digest": data.digest})
+
+    key = ":".join([data.digest[:12], *(item.actor for item in decisions)])
+    entry = entry_of(data, f"servicenow_{decisions[0].decision}", detail, at=decisions[0].decided_at, key=key)
+    try:
+        record = await advance(
+            data,
+            change,
+            entry,
+            [RequestState.AWAITING_APPROVAL],
+            extra=lambda _new, _rows: [requests.decision_write(item) for item in decisions],
+        )
+    except StateConflictError as error:
+        return Nothing(detail=f"decided otherwise meanwhile: {error}")
+    return Nothing(detail=f"{detail}; the request is {record.state}")
+
+
+@activity
+async def note_decisions(data: PlanDecision) -> Nothing:
+    """Copy what was decided in the App Store about the plan to the change request, as one work note.
+
+    Idempotency: the note begins with request and plan, and is looked for before it is added.
+    """
+    record = await _record(data)
+    ours = [item for item in record.approvals if item.decided_in != "servicenow"]
+    said = [
+        f"- {item.actor_name}{_for(item)} at {item.decided_at}: {item.reason or 'no reason given'}" for item in ours
+    ]
+    if grant := record.break_glass:
+        said.append(f"- nobody else: {grant.actor_name} broke the glass, {grant.ticket}: {grant.reason}")
+    if not said:
+        return Nothing(detail="nothing was decided in the App Store")
+    title = f"App Store: request {record.id}, plan {data.digest} was approved by"
+    added = await servicenow.add_note(await _ours(record), "\n".join([title, *said]))
+    return Nothing(detail="noted" if added else "noted already")
+
+
+def _for(item: DecisionRecord) -> str:
+    return f" for {item.on_behalf_of_name}" if item.on_behalf_of_name else ""
+
+
+def _about(record: RequestRecord, awaiting: str = "") -> dict[str, str]:
+    """What the change says; ``awaiting`` is the digest of the plan that it is to approve, empty when that was done."""
+    body, digest = record.body, awaiting or record.approved_digest or ""
     approvers = ", ".join(decision.actor_name for decision in record.approvals) or "nobody"
     about = {
         "short_description": f"Application {body.name} in {', '.join(map(str, body.environments))}"[:160],
         "description": f"{body.description}\n\nRequest {record.id} of {record.requester_name}, plan {digest}.",
-        "justification": f"Plan {digest[:12]} approved by {approvers}.",
+        "justification": f"Plan {digest[:12]} {'is to be approved here' if awaiting else f'approved by {approvers}'}.",
         "correlation_id": record.id,
-        "correlation_display": "App Store",
+        "correlation_display": _plan_name(awaiting) if awaiting else "App Store",
         "risk": _RISK.get(str(body.criticality), "3"),
     }
     group = servicenow.assignment_group()
@@ -64,7 +219,7 @@ async def _ours(record: RequestRecord) -> Change:
     if not found:
         call = VendorCall("servicenow", "find change", 200)
         raise NotFoundError(call, f"no change carries the correlation id {record.id}")
-    return found[0]
+    return next(iter([*_living(found), *found]))
 
 
 def _permit(record: RequestRecord, change: Change) -> Permit:

@@ -135,18 +135,21 @@ def _branches(
     """Tasks of the branches of optional systems that the request uses."""
     parent = str(context.instance_id)
     return {
-        system: child(context, flows[system], _optional(data), child_instance(parent, flows[system], snapshot.round))
+        system: child(
+            context, flows[system], _optional(data, snapshot), child_instance(parent, flows[system], snapshot.round)
+        )
         for system in snapshot.systems
         if system in flows
     }
 
 
-def _optional(data: OnboardInput, *, closing: bool = False) -> OptionalInput:
+def _optional(data: OnboardInput, snapshot: RequestSnapshot, *, closing: bool = False) -> OptionalInput:
     return OptionalInput(
         request_id=data.request_id,
         application=data.application,
         attempt=data.attempt,
         closing=closing,
+        digest=snapshot.approved_digest or "",
         pace=data.pace,
     )
 
@@ -161,7 +164,9 @@ def _lacking(
     outcomes = dict(optional)
     if _RECORDS in outcomes and Outcome.model_validate(outcomes[_RECORDS]).ok:
         instance = child_instance(str(context.instance_id), "close-records", snapshot.round)
-        outcomes[_RECORDS] = yield child(context, _ALONGSIDE[_RECORDS], _optional(data, closing=True), instance)
+        outcomes[_RECORDS] = yield child(
+            context, _ALONGSIDE[_RECORDS], _optional(data, snapshot, closing=True), instance
+        )
     return _problem_of(outcomes.values()) or (yield from welcome(context, data, snapshot.systems))
 
 

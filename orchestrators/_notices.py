@@ -44,9 +44,10 @@ def tell(
     *,
     problem: Problem | None = None,
     residue: Sequence[MadeObject] = (),
+    occasion: int | None = None,
 ) -> Steps[None]:
     """Send a notice. The activity logs and records that it could not; the run goes on as if it could."""
-    notice = SendNotice(run=run, kind=MessageKind(kind), problem=problem, residue=list(residue))
+    notice = SendNotice(run=run, kind=MessageKind(kind), problem=problem, residue=list(residue), occasion=occasion)
     try:
         yield from call(context, "send_notice", notice, pace)
     except StepFailedError:

@@ -9,11 +9,11 @@ from orchestrators._steps import StepFailedError, Steps, all_of, call, child, va
 from orchestrators.approve import WAITING
 from orchestrators.provision import PLAN_CHANGED
 from shared.instance_ids import child_instance
+from shared.models.approval import ApproveInput
 from shared.models.plan import EnvironmentPlan
 from shared.models.problem import Problem
 from shared.models.runs import (
     ActivityInput,
-    ApproveInput,
     AskAgain,
     FinishRequest,
     OnboardInput,
@@ -59,6 +59,9 @@ def _onboard(context: df.DurableOrchestrationContext, run: Run, data: OnboardInp
     while True:
         if snapshot.state not in _GIVEN_UP and snapshot.state != _APPROVED:
             snapshot = yield from _approved(context, run, data, snapshot)
+        if snapshot.state == _APPROVED and snapshot.break_glass_until:
+            yield from call(context, "use_break_glass", ActivityInput(run=run), data.pace)
+            snapshot = yield from _look_again(context, run, data)
         if snapshot.state in _GIVEN_UP:
             return (yield from _give_up(context, data, snapshot.state))
         if snapshot.state != _APPROVED:
@@ -88,6 +91,7 @@ def _approved(
 ) -> Steps[RequestSnapshot]:
     """One round of planning and waiting; returns the request as it is after the decision."""
     digest, decide_before = snapshot.digest, snapshot.decide_before
+    asked_at, servicenow = snapshot.asked_at or "", snapshot.servicenow
     if snapshot.state != WAITING or digest is None or decide_before is None:
         plans = yield from _plans(context, data, snapshot)
         now = context.current_utc_datetime.strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -95,6 +99,7 @@ def _approved(
         document = yield from call(context, "set_plan", planned, data.pace)
         plan = PlanSet.model_validate(document)
         digest, decide_before = plan.digest, plan.decide_before
+        asked_at, servicenow = plan.asked_at, plan.servicenow
     waiting = ApproveInput(
         request_id=data.request_id,
         application=data.application,
@@ -102,6 +107,8 @@ def _approved(
         decide_before=decide_before,
         attempt=data.attempt,
         pace=data.pace,
+        asked_at=asked_at,
+        servicenow=servicenow,
     )
     instance = child_instance(str(context.instance_id), "approve", snapshot.round)
     return RequestSnapshot.model_validate(value_of((yield child(context, "approve", waiting, instance))))

@@ -23,6 +23,7 @@ _REMOVALS = (
     ("ensure_repository", "remove_repository"),
     ("ensure_folder", "remove_folder"),
     ("open_change", "remove_records"),
+    ("request_change_approval", "remove_records"),
 )
 _TOLD = frozenset({"undone", "expired"})  # a person who rejects or cancels knows already
 
@@ -65,9 +66,8 @@ def _remove_all(context: df.DurableOrchestrationContext, run: Run, data: UndoInp
     for environment in work.proposed:
         here = ActivityInput(run=run.model_copy(update={"environment": environment}))
         yield from _remove(context, "remove_infrastructure_change", here, data, residue)
-    for begun, removal in _REMOVALS:
-        if begun in work.begun:
-            yield from _remove(context, removal, ActivityInput(run=run), data, residue)
+    for removal in dict.fromkeys(removal for begun, removal in _REMOVALS if begun in work.begun):
+        yield from _remove(context, removal, ActivityInput(run=run), data, residue)
     return residue
 
 

@@ -35,6 +35,7 @@ class Rule:
 _READERS = frozenset({"Approver", "FinOps", "Operator", "Auditor", "Admin"})
 _DECIDERS = frozenset({"Approver", "FinOps", "Admin"})
 _OPERATORS = frozenset({"Operator", "Admin"})
+_AUDITORS = frozenset({"Auditor", "Admin"})
 _REQUESTER = frozenset({"Requester"})
 _WAITING = frozenset({_S.AWAITING_APPROVAL})
 _STOPPABLE = frozenset({_S.RECEIVED, _S.PLANNING, _S.AWAITING_APPROVAL, _S.PROVISIONING, _S.PARKED})
@@ -48,11 +49,16 @@ AUDIT = "audit"
 RESEND = "resend"
 RENEW = "renew"
 APPROVE_RENEWAL = "approve-renewal"
+DELEGATE = "delegate"
+REVIEW = "review"
 RULES: dict[str, Rule] = {
     ORDER: Rule("request an application for a team", roles=frozenset({"Admin"}), own=_REQUESTER),
     SEE: Rule("see a request, its plan or an application", roles=_READERS, own=frozenset()),
     Decision.APPROVE: Rule("approve a plan", roles=_DECIDERS, people=True, not_requester=True, states=_WAITING),
     Decision.REJECT: Rule("reject a plan", roles=_DECIDERS, people=True, not_requester=True, states=_WAITING),
+    Decision.BREAK_GLASS: Rule(
+        "go on without the approvals that are missing", roles=_OPERATORS, people=True, states=_WAITING
+    ),
     Decision.CANCEL: Rule("stop a request", roles=_OPERATORS, own=_REQUESTER, states=_STOPPABLE),
     Decision.RETRY: Rule(
         "go on from the failed step", roles=_OPERATORS, own=_REQUESTER, states=frozenset({_S.PARKED, _S.DEGRADED})
@@ -63,7 +69,15 @@ RULES: dict[str, Rule] = {
     APPROVE_RENEWAL: Rule(
         "approve a renewal beyond the limits", roles=frozenset({"Approver", "Admin"}), people=True, not_requester=True
     ),
-    AUDIT: Rule("read and verify the audit trail", roles=frozenset({"Auditor", "Admin"})),
+    DELEGATE: Rule("let somebody decide in the own place", roles=_DECIDERS, people=True),
+    REVIEW: Rule("review a broken glass", roles=_AUDITORS, people=True, not_requester=True),
+    AUDIT: Rule("read and verify the audit trail", roles=_AUDITORS),
+}
+
+
+_NOT_THE_REQUESTER: dict[str, str] = {
+    Decision.REJECT: "the requester cancels instead",
+    APPROVE_RENEWAL: "the requester cannot approve",
 }
 
 
@@ -86,10 +100,10 @@ def why_not(caller: Caller, action: str, subject: Subject | None = None) -> str 
     """Why the caller may not do this, or None when the caller may (state apart)."""
     rule = RULES[action]
     if rule.people and caller.is_service:
-        return "a service principal cannot decide about a plan"
+        return "a service principal cannot do what a person answers for"
     requested = subject is not None and caller.id == subject.requester
     if rule.not_requester and requested:
-        return "the requester cancels instead" if action == Decision.REJECT else "the requester cannot approve"
+        return _NOT_THE_REQUESTER.get(action, f"the requester cannot {action}")
     if caller.roles & rule.roles:
         return None
     owns = subject is not None and (requested or subject.owner_team in caller.teams)

@@ -2,6 +2,9 @@
 
 from collections.abc import Sequence
 
+from shared.approvals import ApprovalNeed
+from shared.decisions import open_needs
+from shared.models.break_glass import BreakGlass
 from shared.models.messages import Fact, Link, Message, MessageKind
 from shared.models.plan import MadeObject
 from shared.models.problem import Problem
@@ -9,6 +12,7 @@ from shared.models.records import RequestRecord
 
 _K = MessageKind
 CHATS = ("teams", "slack")
+WAITING = frozenset({_K.REMINDER, _K.ESCALATION})  # what is no news any more once somebody has decided
 _KEPT = ", but for what its systems keep, which the next message lists"
 
 
@@ -45,7 +49,7 @@ def notice(
     """What happened, and what to do now.
 
     Args:
-        kind: any but the welcome.
+        kind: any but the welcome and a broken glass.
         record: the request.
         base: prefix of the API's addresses.
         attempt: the attempt that it tells of.
@@ -55,13 +59,18 @@ def notice(
     """
     name, place = record.application, f"{base}/requests/{record.id}"
     titles = {
+        _K.REMINDER: f"The plan for {name} waits for an approval",
+        _K.ESCALATION: f"The plan for {name} still waits: it is escalated",
         _K.PARKED: f"The undo of {name} has stopped" if undo else f"{name} is parked",
         _K.DEGRADED: f"{name} runs, but something is missing",
         _K.EXPIRED: f"The plan for {name} has expired",
         _K.UNDONE: f"{name} was undone",
         _K.RESIDUE: f"{name} left something behind",
     }
+    until = f"If nobody decides by {record.decide_before or 'its end'}, it expires."
     texts = {
+        _K.REMINDER: f"Half of the time is over. {until}",
+        _K.ESCALATION: f"Three quarters of the time are over. {until}",
         _K.EXPIRED: f"Nobody decided by {record.decide_before or 'its end'}. Nothing was made; the name is free again.",
         _K.UNDONE: f"What this request had made was removed{_KEPT if residue else ''}; the name is free again.",
         _K.RESIDUE: "It was undone. This stays where it is, because its system keeps it:",
@@ -72,7 +81,7 @@ def notice(
         title=titles[kind],
         text=problem.detail if problem else texts.get(kind, ""),
         facts=_facts(record, problem, attempt),
-        items={_K.DEGRADED: _missing(record), _K.RESIDUE: left}.get(kind, []),
+        items=_waiting(record) if kind in WAITING else {_K.DEGRADED: _missing(record), _K.RESIDUE: left}.get(kind, []),
         next_steps=_next(kind, place, undo=undo or record.undo_begun),
     )
 
@@ -101,6 +110,41 @@ def _facts(record: RequestRecord, problem: Problem | None, attempt: int) -> list
     return [*step, *team, Fact(name="Request", value=f"{record.id}, attempt {attempt}")]
 
 
+def broken_glass(record: RequestRecord, grant: BreakGlass, base: str, number: int) -> Message:
+    """Somebody went on without the approvals that were missing: told to the second person, before everybody."""
+    facts = [
+        Fact(name="Second person", value=grant.second_person),
+        Fact(name="By", value=grant.actor_name),
+        Fact(name="Reason", value=grant.reason),
+        Fact(name="Ticket", value=grant.ticket),
+        Fact(name="Until", value=grant.expires_at),
+        *_facts(record, None, record.attempt),
+    ]
+    place = f"{base}/requests/{record.id}"
+    return Message(
+        kind=_K.BREAK_GLASS,
+        title=f"The glass was broken for {record.application}",
+        text=f"Its plan goes on without the approvals that it needs. {grant.second_person} was named to know of it.",
+        facts=facts,
+        items=_waiting(record),
+        next_steps=[f"If this is wrong, stop it: POST {place}/cancel", f"Review it: POST {place}/reviews/{number}"],
+    )
+
+
+def _waiting(record: RequestRecord) -> list[str]:
+    """The approvals that are missing, and who could give them."""
+    return [f"{need.rule}: {need.description} {_who(need, record)}".strip() for need in open_needs(record)]
+
+
+def _who(need: ApprovalNeed, record: RequestRecord) -> str:
+    if need.decided_in == "servicenow":
+        return "Decided in ServiceNow."
+    wider = need.escalate_to if record.escalated_at and need.escalate_to else None
+    also = [*wider.roles, *wider.teams] if wider else []
+    groups = [[*group.roles, *group.teams] for group in need.all_of] or [[*need.any_of_roles, *need.any_of_teams]]
+    return "; ".join(" or ".join([*group, *also]) for group in groups) + "."
+
+
 def _missing(record: RequestRecord) -> list[str]:
     found = (record.result or {}).get("missing", [])
     return [f"missing: {item}" for item in found] if isinstance(found, list) else []
@@ -114,6 +158,8 @@ def _next(kind: MessageKind, place: str, *, undo: bool) -> list[str]:
         return [f"Remove the cause, then go on: {retry}", f"Or take back what was made: {back}"]
     if kind is _K.DEGRADED:
         return [f"When that system answers again: {retry}"]
+    if kind in WAITING:
+        return [f"Look at the plan: GET {place}/plan", f"Then decide: POST {place}/approve or {place}/reject"]
     if kind is _K.EXPIRED:
         return ["Ask again with a new Idempotency-Key."]
     return []

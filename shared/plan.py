@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
-from shared import approvals, archetypes, landing_zones, prices
+from shared import approval_rules, approvals, archetypes, landing_zones, prices
 from shared.canonical import canonical_json, sha256_hex
 from shared.clock import utc_now
 from shared.exceptions import in_force
@@ -17,6 +18,8 @@ from shared.policies import Verdicts
 from shared.prices import Estimate
 from shared.rule_set import load_rules
 from shared.teams import find as find_team
+
+_DESTRUCTIVE = frozenset({"delete", "replace"})
 
 
 def pins(archetype: str) -> PlanPins:
@@ -160,7 +163,9 @@ def document(
     cost = estimate(record.body)
     archetype = archetypes.find(record.body.archetype)
     findings = [verdict.id for item in verdicts.values() for verdict in item.require_approval]
-    needs = approvals.needed(findings, [plan.environment for plan in environments], record.requester)
+    actions = {change.action for plan in environments for change in plan.changes}
+    facts = facts_of(record.body, cost, findings, destructive=bool(actions & _DESTRUCTIVE))
+    needs = approval_rules.needed(facts, record.requester)
     return {
         "request": {"id": record.id, "body": record.body.document()},
         "archetype": {"id": archetype.id, "version": archetype.version},
@@ -179,6 +184,21 @@ def document(
         "verdicts": {name: item.document() for name, item in verdicts.items()},
         "approvals": [need.document() for need in needs],
     }, needs
+
+
+def facts_of(
+    body: ApplicationRequest, cost: Estimate, findings: Iterable[str], *, destructive: bool
+) -> approval_rules.Facts:
+    """What the approval rules look at."""
+    return approval_rules.Facts(
+        archetype=body.archetype,
+        environments=frozenset(str(name) for name in body.environments),
+        classification=str(body.data_classification),
+        criticality=str(body.criticality),
+        monthly=Decimal(cost.monthly),
+        destructive=destructive,
+        findings=frozenset(findings),
+    )
 
 
 def all_changes(record: RequestRecord, environments: list[EnvironmentPlan], repository: str) -> list[Change]:

@@ -43,6 +43,11 @@ def all_groups(path: Path = FILE) -> list[str]:
     return sorted(team.entra_group_id for team in _read(path, stamp(path)).teams.values())
 
 
+def names(path: Path = FILE) -> list[str]:
+    """Names of all teams."""
+    return sorted(_read(path, stamp(path)).teams)
+
+
 def names_of(groups: list[str], path: Path = FILE) -> list[str]:
     """Names of the teams whose group is among these."""
     return sorted(name for name, team in _read(path, stamp(path)).teams.items() if team.entra_group_id in groups)

@@ -7,7 +7,18 @@ from typing import Any
 
 import azure.durable_functions as df
 
-from shared import approvals, archetypes, authorisation, landing_zones, lifecycle, policies, quotas, teams
+from shared import (
+    approval_rules,
+    approvals,
+    approvers,
+    archetypes,
+    authorisation,
+    landing_zones,
+    lifecycle,
+    policies,
+    quotas,
+    teams,
+)
 from shared import plan as plans
 from shared.authorisation import ORDER, Subject
 from shared.canonical import digest
@@ -55,6 +66,7 @@ class Judged:
     estimate: Estimate
     verdicts: policies.Verdicts
     needs: list[approvals.ApprovalNeed]
+    eligible: approvers.Eligible
     used: Use
     placed: Use
 
@@ -70,12 +82,12 @@ class Judged:
 
 
 async def judge(body: ApplicationRequest, caller: Caller) -> Judged:
-    """Check a request against catalogue, teams, landing zones and rules; reads the register and nothing else.
+    """Check a request against catalogue, teams, landing zones and rules; reads the register and who could approve.
 
     Raises:
         RequestRejectedError: 403 or 422 naming the field.
         PolicyViolationError: a rule denies it.
-        ConfigurationError: production without ServiceNow.
+        ConfigurationError: production, or a rule that is decided there, without ServiceNow.
     """
     archetype = archetypes.find(body.archetype)
     if not authorisation.may_order(caller, archetype.roles):
@@ -104,9 +116,11 @@ async def judge(body: ApplicationRequest, caller: Caller) -> Judged:
         sentences = " ".join(f"{verdict.id}: {verdict.message}" for verdict in verdicts.deny)
         raise PolicyViolationError(verdicts.denying_rules, sentences)
     findings = [verdict.id for verdict in verdicts.require_approval]
-    needs = approvals.needed(findings, [str(name) for name in body.environments], caller.id)
+    needs = approval_rules.needed(plans.facts_of(body, estimate, findings, destructive=False), caller.id)
+    approvers.require_decidable(needs, systems)
+    eligible = await approvers.eligible(needs)
     used, placed = await reservations.used(body.owner_team), await reservations.used(reservations.ZONES)
-    return Judged(body, zones, systems, changes, estimate, verdicts, needs, used, placed)
+    return Judged(body, zones, systems, changes, estimate, verdicts, needs, eligible, used, placed)
 
 
 def _now() -> str:
@@ -120,6 +134,11 @@ def preview_document(judged: Judged) -> dict[str, Any]:
         "changes": [change.document() for change in judged.changes],
         "estimate": judged.estimate.document(),
         "approvals": [need.document() for need in judged.needs],
+        "approvers": {
+            "checked": judged.eligible.unknown is None,
+            "lacking": [need.rule for need in judged.eligible.lacking],
+            "warning": judged.eligible.unknown or _nobody(judged),
+        },
         "verdicts": judged.verdicts.document(),
         "quota": {
             "team": judged.body.owner_team,
@@ -131,6 +150,14 @@ def preview_document(judged: Judged) -> dict[str, Any]:
         "full": judged.full,
         "budget": {"monthly": f"{judged.body.monthly_budget:.2f}", "currency": judged.body.currency},
     }
+
+
+def _nobody(judged: Judged) -> str | None:
+    """Which rules nobody could answer, in a sentence; None when all can be answered."""
+    lacking = [f"{need.rule} ({need.description.rstrip('.')})" for need in judged.eligible.lacking]
+    if not lacking:
+        return None
+    return f"Apart from the requester, not enough people could approve by the rule {'; '.join(lacking)}."
 
 
 async def already_taken_in(caller: Caller, key: str, body: ApplicationRequest) -> RequestRecord | None:
@@ -162,9 +189,12 @@ async def take_in(client: df.DurableOrchestrationClient, caller: Caller, key: st
     """Claim the key, record the request, start its orchestration; every repeat ends at the same request.
 
     Raises:
-        RequestRejectedError: 409, the key was used for another body, the name is taken, or the team's quota is used up.
+        RequestRejectedError: 409, the key was used for another body, the name is taken, or the team's quota is used up;
+            422, nobody but the requester could approve.
     """
     body = judged.body
+    if (nobody := _nobody(judged)) is not None:
+        raise RequestRejectedError("no-approver", nobody)
     now, identifier = utc_now(), request_id(caller.tenant, caller.id, key)
     mine = ClaimRecord(
         request_id=identifier,

@@ -6,11 +6,14 @@ from shared import archetypes
 from shared import plan as plans
 from shared.authorisation import allowed_actions
 from shared.clients._github import owner
+from shared.decisions import open_needs
 from shared.identity import Caller
+from shared.models.break_glass import Review
 from shared.models.messages import IntentRecord
 from shared.models.records import ApplicationRecord, DecisionRecord, RequestRecord, RequestState, StepRecord, StepState
 from shared.settings import AppStoreSettings, load
 
+_UNDECIDED = frozenset({RequestState.AWAITING_APPROVAL})
 _ENDED = frozenset({RequestState.SUCCEEDED, RequestState.DEGRADED, RequestState.UNDONE})
 
 
@@ -44,6 +47,7 @@ def request_view(
     decisions: list[DecisionRecord],
     *,
     messages: list[IntentRecord],
+    reviews: list[Review],
 ) -> dict[str, Any]:
     """A request with its steps, plan, decisions and messages."""
     plan = record.plan
@@ -53,6 +57,10 @@ def request_view(
         "round": record.round,
         "percent": percent(record, steps),
         "decideBefore": record.decide_before,
+        "escalatedAt": record.escalated_at,
+        "openApprovals": [need.rule for need in open_needs(record)] if record.state in _UNDECIDED else [],
+        "breakGlass": record.break_glass.document() if record.break_glass else None,
+        "reviews": [review.document() for review in reviews],
         "problem": record.problem.document() if record.problem else None,
         "plan": {"digest": plan.digest, **plan.summary, "approvals": plan.approvals} if plan else None,
         "approvedDigest": record.approved_digest,

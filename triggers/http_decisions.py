@@ -1,15 +1,15 @@
 """Deciding about a request. The decision is written first, as a fact; only then the orchestration is woken."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from pydantic import ConfigDict, Field
 
-from shared import approvals, authorisation
+from shared import authorisation
 from shared import plan as plans
 from shared.authorisation import subject_of
 from shared.clock import utc_now
+from shared.decisions import open_needs
 from shared.errors import RequestRejectedError, StateConflictError
-from shared.identity import Caller
 from shared.instance_ids import onboard_instance, undo_instance
 from shared.log import LOGGER
 from shared.models import Model
@@ -17,7 +17,9 @@ from shared.models.application_request import PlainText
 from shared.models.records import Decision, DecisionRecord, RequestRecord, RequestState
 from shared.models.runs import UndoInput
 from shared.register import requests
+from shared.register._table import Write
 from shared.register.audit import Entry
+from triggers._acting import Authority, authority
 from triggers._http import Answer, Call, endpoint
 from triggers._intake import pace, start, start_once
 from triggers._wake import wake
@@ -30,17 +32,26 @@ class _Body(Model):
     model_config = ConfigDict(**{**Model.model_config, "extra": "forbid"})
 
 
-class Approval(_Body):
-    """Body of ``approve``."""
-
-    plan_digest: str = Field(pattern=r"^[0-9a-f]{64}$", description="Digest of the plan that was shown, all 64 digits.")
-    reason: PlainText | None = Field(default=None, max_length=500, description="Why, for the audit.")
-
-
 class Reason(_Body):
     """Body of the other decisions."""
 
     reason: PlainText | None = Field(default=None, max_length=500, description="Why, for the audit.")
+
+
+class Rejection(Reason):
+    """Body of ``reject``."""
+
+    on_behalf_of: str | None = Field(
+        default=None,
+        pattern=r"^[0-9A-Za-z-]{1,64}$",
+        description="Object id of the person who delegated the authority that is used; without it, the own counts.",
+    )
+
+
+class Approval(Rejection):
+    """Body of ``approve``."""
+
+    plan_digest: str = Field(pattern=r"^[0-9a-f]{64}$", description="Digest of the plan that was shown, all 64 digits.")
 
 
 @endpoint(
@@ -54,16 +65,15 @@ class Reason(_Body):
 async def approve_request(call: Call) -> Answer:
     """Approve the plan with the given digest; the last approval that is needed starts the work."""
     record = await visible(call)
-    authorisation.require(call.caller, Decision.APPROVE, subject_of(record))
     body = call.body(Approval)
-    _require_shown(record, body.plan_digest)
-    if record.state is _S.AWAITING_APPROVAL and record.plan and record.plan.pins != plans.pins(record.body.archetype):
-        await _plan_again(call, record)
-    decision = _decision(call.caller, Decision.APPROVE, record, body.plan_digest, body.reason)
+    acting = await authority(call.caller, body.on_behalf_of, record)
+    authorisation.require(acting.caller, Decision.APPROVE, subject_of(record))
+    await require_current(call, record, body.plan_digest)
+    decision = decision_of(acting, Decision.APPROVE, record, body.plan_digest, body.reason)
 
     def change(old: RequestRecord) -> RequestRecord:
-        _require_shown(old, body.plan_digest)
-        _require_in_time(old)
+        require_shown(old, body.plan_digest)
+        require_in_time(old)
         given = [item for item in old.approvals if item.actor != decision.actor] + [decision]
         if open_needs(old, given):
             return old.model_copy(update={"approvals": given})
@@ -71,28 +81,31 @@ async def approve_request(call: Call) -> Answer:
             update={"approvals": given, "state": _S.PROVISIONING, "approved_digest": body.plan_digest}
         )
 
-    key = f"{body.plan_digest[:12]}:{call.caller.id}"
-    return await _decide(call, record, decision, change, key=key)
+    key = f"{record.round}:{body.plan_digest[:12]}:{call.caller.id}"
+    return await decide(call, record, decision, change, key=key)
 
 
-def open_needs(record: RequestRecord, given: list[DecisionRecord]) -> list[approvals.ApprovalNeed]:
-    """Approvals that the plan still needs."""
-    needs = [approvals.ApprovalNeed.model_validate(need) for need in (record.plan.approvals if record.plan else [])]
-    decisions = [
-        approvals.Decision(principal=item.actor, verdict="approve", roles=tuple(item.roles), teams=tuple(item.teams))
-        for item in given
-    ]
-    return approvals.satisfied(needs, decisions)
+async def require_current(call: Call, record: RequestRecord, shown: str) -> None:
+    """Demand that this plan was shown, and that rules, prices and skeleton are what it was made from.
+
+    Raises:
+        RequestRejectedError: 409, it is another plan, or a new one is being made.
+    """
+    require_shown(record, shown)
+    if record.state is _S.AWAITING_APPROVAL and record.plan and record.plan.pins != plans.pins(record.body.archetype):
+        await _plan_again(call, record)
 
 
-def _require_shown(record: RequestRecord, shown: str) -> None:
+def require_shown(record: RequestRecord, shown: str) -> None:
+    """Demand that the plan that was shown is the current one. Raises RequestRejectedError 409."""
     if record.plan is None or record.plan.digest != shown:
         current = record.plan.digest[:12] if record.plan else "none yet"
         detail = f"This is not the plan you were shown: it is {current} now."
         raise RequestRejectedError("plan-changed", detail, status=409, pointer="/planDigest")
 
 
-def _require_in_time(record: RequestRecord) -> None:
+def require_in_time(record: RequestRecord) -> None:
+    """Demand that the time for deciding is not over. Raises StateConflictError."""
     if record.decide_before and utc_now() >= record.decide_before:
         raise StateConflictError(record.state, f"The plan expired at {record.decide_before}.")
 
@@ -131,13 +144,17 @@ async def _plan_again(call: Call, record: RequestRecord) -> None:
     "requests/{id}/reject",
     action=Decision.REJECT,
     summary="Reject the plan.",
-    body=Reason,
+    body=Rejection,
     answers={202: Accepted},
 )
 async def reject_request(call: Call) -> Answer:
     """Reject the plan: nothing is made, the name is free again."""
     record = await visible(call)
-    return await _simple(call, record, Decision.REJECT, lambda old: old.model_copy(update={"state": _S.REJECTED}))
+    body = call.body(Rejection) if call.raw else Rejection()
+    acting = await authority(call.caller, body.on_behalf_of, record)
+    authorisation.require(acting.caller, Decision.REJECT, subject_of(record))
+    decision = decision_of(acting, Decision.REJECT, record, _digest(record), body.reason)
+    return await decide(call, record, decision, lambda old: old.model_copy(update={"state": _S.REJECTED}), key="")
 
 
 @endpoint(
@@ -177,13 +194,15 @@ async def retry_request(call: Call) -> Answer:
             raise StateConflictError("undoing", "something was removed already")
         attempt = old.attempt + 1
         update = {"attempt": attempt, "instance_id": onboard_instance(old.id, attempt), "problem": None}
-        if old.plan is None or old.approved_digest != old.plan.digest:
+        if old.plan is None:
             return old.model_copy(update=update | {"state": _S.PLANNING})
-        if old.plan.pins == plans.pins(old.body.archetype):
+        if old.approved_digest == old.plan.digest and old.plan.pins == plans.pins(old.body.archetype):
             return old.model_copy(update=update | {"state": _S.PROVISIONING})
-        # Rules, prices or skeleton moved since the approval: what is left to do would not be what was approved.
+        # It was never approved, or rules, prices or skeleton moved since: what is left to do was approved by nobody.
         return old.model_copy(
-            update=update | {"state": _S.PLANNING, "round": old.round + 1, "approved_digest": None, "approvals": []}
+            update=update
+            | {"state": _S.PLANNING, "round": old.round + 1, "approved_digest": None, "approvals": []}
+            | {"break_glass": None}
         )
 
     return await _simple(call, record, Decision.RETRY, change, key=str(record.attempt))
@@ -220,19 +239,24 @@ async def _simple(
 ) -> Answer:
     authorisation.require(call.caller, kind, subject_of(record))
     body = call.body(Reason) if call.raw else Reason()
-    decision = _decision(call.caller, kind, record, record.plan.digest if record.plan else None, body.reason)
-    return await _decide(call, record, decision, change, key=key)
+    decision = decision_of(Authority(call.caller), kind, record, _digest(record), body.reason)
+    return await decide(call, record, decision, change, key=key)
 
 
-async def _decide(
+def _digest(record: RequestRecord) -> str | None:
+    return record.plan.digest if record.plan else None
+
+
+async def decide(
     call: Call,
     record: RequestRecord,
     decision: DecisionRecord,
     change: Callable[[RequestRecord], RequestRecord],
     *,
     key: str,
+    extra: Callable[[RequestRecord], Sequence[Write]] = lambda _new: (),
 ) -> Answer:
-    """Write decision, state and audit entry together, then wake or start the orchestration."""
+    """Write decision, state, audit entry and further rows together, then wake or start the orchestration."""
     kind = decision.decision
     entry_id = ":".join(part for part in (record.id, kind, key) if part)
     entry = Entry(entry_id, decision.decided_at, decision.actor, kind, record.id, decision.reason or str(kind))
@@ -243,11 +267,12 @@ async def _decide(
             change,
             entry,
             expect=authorisation.expected_states(kind),
-            extra=lambda _new, _rows: [requests.decision_write(decision)],
+            extra=lambda new, _rows: [requests.decision_write(decision), *extra(new)],
         )
     except StateConflictError as error:
         words = error.state.replace("_", " ")
-        raise StateConflictError(error.state, f"Too late to {kind}: the request is {words}.") from error
+        what = str(kind).replace("_", " ")
+        raise StateConflictError(error.state, f"Too late to {what}: the request is {words}.") from error
     await carry_on(call, record, new)
     return accepted(new)
 
@@ -270,9 +295,11 @@ async def _carry_on(call: Call, before: RequestRecord, record: RequestRecord) ->
         await wake(call.client, record)
 
 
-def _decision(
-    caller: Caller, kind: Decision, record: RequestRecord, digest: str | None, reason: str | None
+def decision_of(
+    acting: Authority, kind: Decision, record: RequestRecord, digest: str | None, reason: str | None
 ) -> DecisionRecord:
+    """What is written down about a decision."""
+    caller = acting.caller
     return DecisionRecord(
         request_id=record.id,
         decision=kind,
@@ -280,6 +307,8 @@ def _decision(
         actor_name=caller.name,
         roles=sorted(caller.roles),
         teams=sorted(caller.teams),
+        on_behalf_of=acting.on_behalf_of,
+        on_behalf_of_name=acting.on_behalf_of_name,
         plan_digest=digest,
         reason=reason,
         decided_at=utc_now(),

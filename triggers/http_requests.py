@@ -8,13 +8,15 @@ from pydantic import Field
 from shared import authorisation
 from shared.authorisation import ORDER, SEE
 from shared.clients import blobs
+from shared.clock import utc_now
 from shared.errors import RequestRejectedError
+from shared.identity import Caller
 from shared.instance_ids import request_id
 from shared.models import Model
 from shared.models.application_request import ApplicationRequest
 from shared.models.policy_decision import PolicyDecision
 from shared.models.records import RequestRecord
-from shared.register import claims, intents, policy_decisions, requests, steps
+from shared.register import claims, delegations, intents, policy_decisions, requests, reviews, steps
 from triggers._http import HEADER_PATTERN, Answer, Call, endpoint
 from triggers._intake import already_taken_in, judge, preview_document, take_in
 from triggers._views import base, request_summary, request_view
@@ -35,6 +37,7 @@ class Preview(Model):
     changes: list[dict[str, Any]]
     estimate: dict[str, Any]
     approvals: list[dict[str, Any]]
+    approvers: dict[str, Any]
     verdicts: dict[str, Any]
     quota: dict[str, Any]
     landing_zones: dict[str, str]
@@ -133,7 +136,8 @@ async def get_request(call: Call) -> Answer:
     undone = await steps.of_request(record.application, record.id, undo=True)
     decisions = await requests.decisions(record.application, record.id)
     messages = await intents.of_request(record.application, record.id)
-    return Answer(200, request_view(record, call.caller, done, undone, decisions, messages=messages))
+    found = await reviews.of_request(record.application, record.id)
+    return Answer(200, request_view(record, call.caller, done, undone, decisions, messages=messages, reviews=found))
 
 
 @endpoint(
@@ -166,11 +170,17 @@ async def list_policy_decisions(call: Call) -> Answer:
     return Answer(200, PolicyDecisions(decisions=found).document())
 
 
+async def _stands_in(caller: Caller) -> bool:
+    """Whether somebody has delegated to the caller, who then sees what an approver sees."""
+    now = utc_now()
+    return not caller.is_service and any(item.holds(now) for item in await delegations.to(caller.id))
+
+
 async def visible(call: Call) -> RequestRecord:
     """The request of the path, if the caller may see it; otherwise it does not exist for the caller."""
     identifier = call.params.get("id", "")
     claim = await claims.get(identifier) if re.fullmatch(r"req-[0-9a-f]{12}", identifier) else None
     record = await requests.find(claim.application, identifier) if claim else None
-    if record is None or not authorisation.may_see(call.caller, record):
+    if record is None or not (authorisation.may_see(call.caller, record) or await _stands_in(call.caller)):
         raise RequestRejectedError("unknown-request", f"There is no request {identifier}.", status=404)
     return record

@@ -17,6 +17,7 @@ from .kernel import Kernel, PortTakenError, Vendor
 # The stand-ins in the order of their start. A new one is a package next to these, with `build(kernel) -> Vendor`.
 STAND_INS = (
     "entra",
+    "microsoft_graph",
     "storage",
     "key_vault",
     "arm",

@@ -1,35 +1,144 @@
-"""Microsoft Graph: which groups somebody is in, when there are too many for a token.
+"""Microsoft Graph: who is in which group, and who holds which app role of this application.
 
-Needs the application permission GroupMember.Read.All.
-Documentation: https://learn.microsoft.com/graph/api/directoryobject-checkmembergroups
+Needs the application permissions GroupMember.Read.All, Application.Read.All and User.ReadBasic.All.
+Documentation: https://learn.microsoft.com/graph/api/overview
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from urllib.parse import quote
 
-from shared.clients._http import Call, Vendor, azure_headers
+from pydantic import Field
+
+from shared.clients._http import Answer, Call, Vendor, azure_headers
+from shared.errors import NotFoundError, PermanentIntegrationError, VendorCall
 from shared.models import Model
 
+_HOST = "https://graph.microsoft.com"
 _AT_ONCE = 20  # the service takes no more ids in one call
+_PAGE = "999"
+_MOST_PAGES = 100
+USER, GROUP = "User", "Group"
 
 
 class _Groups(Model):
     value: list[str]
 
 
+class _Page(Model):
+    value: list[dict[str, object]]
+    next_link: str | None = Field(default=None, alias="@odata.nextLink")
+
+
+class _AppRole(Model):
+    id: str
+    value: str | None = None
+
+
+class _ServicePrincipal(Model):
+    id: str
+    app_roles: list[_AppRole]
+
+
+class _ServicePrincipals(Model):
+    value: list[_ServicePrincipal]
+
+
+class _Assignment(Model):
+    app_role_id: str
+    principal_id: str
+    principal_type: str
+
+
+class _Member(Model):
+    id: str
+    kind: str = Field(alias="@odata.type")
+
+
+class Person(Model):
+    """A user of the directory."""
+
+    id: str
+    user_principal_name: str
+
+
 async def _authorise() -> dict[str, str]:
-    return await azure_headers("https://graph.microsoft.com/.default")
+    return await azure_headers(f"{_HOST}/.default")
+
+
+def _vendor() -> Vendor:
+    return Vendor("microsoft graph", _HOST, _authorise)
 
 
 async def check_member_groups(object_id: str, groups: Sequence[str]) -> list[str]:
     """Those of the groups that a person or service principal is in, nested membership included.
 
+    Documentation: https://learn.microsoft.com/graph/api/directoryobject-checkmembergroups
+
     Raises:
         IntegrationError: Graph does not answer, or our identity may not ask.
     """
-    vendor = Vendor("microsoft graph", "https://graph.microsoft.com/v1.0", _authorise)
-    path = f"/directoryObjects/{object_id}/checkMemberGroups"
+    path = f"/v1.0/directoryObjects/{quote(object_id, safe='')}/checkMemberGroups"
     parts = [groups[start : start + _AT_ONCE] for start in range(0, len(groups), _AT_ONCE)]
     calls = [Call("check member groups", "POST", path, {"groupIds": list(part)}) for part in parts]
-    answers = await asyncio.gather(*(vendor.read(call, _Groups) for call in calls))
+    answers = await asyncio.gather(*(_vendor().read(call, _Groups) for call in calls))
     return [group for answer in answers for group in answer.value]
+
+
+async def find_person(name: str) -> Person | None:
+    """The user with this object id or sign-in name; None for a service principal, a group, or nobody.
+
+    Documentation: https://learn.microsoft.com/graph/api/user-get
+    """
+    params = {"$select": "id,userPrincipalName"}
+    call = Call("get user", "GET", f"/v1.0/users/{quote(name, safe='')}", params=params)
+    try:
+        return await _vendor().read(call, Person)
+    except NotFoundError:
+        return None
+
+
+async def app_role_holders(audience: str) -> dict[str, list[tuple[str, str]]]:
+    """Who is assigned which app role of the application with this identifier: by role, type and object id of each.
+
+    Documentation: https://learn.microsoft.com/graph/api/serviceprincipal-list-approleassignedto
+    """
+    quoted = audience.replace("'", "''")
+    params = {"$filter": f"servicePrincipalNames/any(n:n eq '{quoted}')", "$select": "id,appRoles"}
+    call = Call("find service principal", "GET", "/v1.0/servicePrincipals", params=params)
+    found = (await _vendor().read(call, _ServicePrincipals)).value
+    if len(found) != 1:
+        detail = f"{len(found)} enterprise applications have the identifier {audience}"
+        raise PermanentIntegrationError(VendorCall("microsoft graph", call.operation, 200), detail)
+    names = {role.id: role.value for role in found[0].app_roles}
+    path = f"/v1.0/servicePrincipals/{found[0].id}/appRoleAssignedTo"
+    holders: dict[str, list[tuple[str, str]]] = {}
+    for assignment in await _pages("list app role assignments", path, {"$top": _PAGE}, _Assignment):
+        if name := names.get(assignment.app_role_id):
+            holders.setdefault(name, []).append((assignment.principal_type, assignment.principal_id))
+    return holders
+
+
+async def people_in(group: str, *, nested: bool) -> list[str]:
+    """Object ids of the users in a group; with those in groups of that group when ``nested``.
+
+    Documentation: https://learn.microsoft.com/graph/api/group-list-members and .../group-list-transitivemembers
+    """
+    kind = "transitiveMembers" if nested else "members"
+    rows = await _pages(f"list {kind}", f"/v1.0/groups/{group}/{kind}", {"$select": "id", "$top": _PAGE}, _Member)
+    return [member.id for member in rows if member.kind == "#microsoft.graph.user"]
+
+
+async def _pages[T](operation: str, path: str, params: Mapping[str, str], shape: type[T]) -> list[T]:
+    """Every page of a list. Documentation: https://learn.microsoft.com/graph/paging."""
+    call = Call(operation, "GET", path, params=params)
+    page = await _vendor().read(call, _Page)
+    rows = list(page.value)
+    for _ in range(_MOST_PAGES):
+        if page.next_link is None:
+            return [_vendor().shaped(call, Answer(200, {}, row), shape) for row in rows]
+        if not page.next_link.startswith(f"{_HOST}/"):
+            raise PermanentIntegrationError(VendorCall("microsoft graph", operation, 200), "the next page is elsewhere")
+        page = await _vendor().read(Call(operation, "GET", page.next_link.removeprefix(_HOST)), _Page)
+        rows += page.value
+    raise PermanentIntegrationError(VendorCall("microsoft graph", operation, 200), f"more than {_MOST_PAGES} pages")

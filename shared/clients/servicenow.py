@@ -3,60 +3,26 @@
 Documentation: https://www.servicenow.com/docs/r/api-reference/rest-apis/change-management-api.html
 """
 
-import asyncio
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from contextlib import suppress
 from typing import Any
 
-from pydantic import Field, ValidationInfo, field_validator
-from pydantic_settings import SettingsConfigDict
+from pydantic import Field
 
-from shared.clients._http import Answer, Call, Vendor
-from shared.clients.key_vault import read_secret
+from shared.clients._http import Answer, Call
+from shared.clients._servicenow import ServiceNowSettings, base, vendor
 from shared.errors import ConflictError, PermanentIntegrationError, VendorCall
 from shared.guard import Permit
 from shared.models import Model
-from shared.per_loop import per_loop
-from shared.settings import Settings, load
+from shared.settings import load
 
 CHANGE = "change_request"
 _CHANGES = "/api/sn_chg_rest/v1/change"
-_EARLY = 60.0
-IMPLEMENT, REVIEW, CLOSED, CANCELED = "-1", "0", "3", "4"
+ASSESS, AUTHORIZE, IMPLEMENT, REVIEW, CLOSED, CANCELED = "-4", "-3", "-1", "0", "3", "4"
+APPROVED, REJECTED = "approved", "rejected"
 RETIRED = "6"
 # The ways of the standard models, until the state that a step wants.
 _ORDER = ("-5", "-4", "-3", "-2", "-1", "0", "3")
-
-
-class ServiceNowSettings(Settings):
-    """ServiceNow. Without an instance the App Store keeps no records there."""
-
-    model_config = SettingsConfigDict(env_prefix="SERVICENOW_", frozen=True, extra="ignore")
-
-    instance: str = Field(default="", description="Name of the instance (`<name>.service-now.com`); empty: not used.")
-    client_id: str = Field(
-        default="", validate_default=True, description="OAuth client of the App Store at the instance."
-    )
-    key_vault: str = Field(
-        default="",
-        validate_default=True,
-        description="Address of the Key Vault that holds the OAuth client's secret.",
-    )
-    client_secret_name: str = Field(default="servicenow-client-secret", description="Name of that secret.")
-    change_template: str = Field(
-        default="", description="sys_id of a standard change template; empty: normal changes, approved at the instance."
-    )
-    assignment_group: str = Field(default="", description="Assignment group of changes; empty: the instance's rules.")
-    service_class: str = Field(default="cmdb_ci_service_auto", description="CMDB class of an application.")
-    data_source: str = Field(default="Other Automated", description="Discovery source given to the CMDB.")
-
-    @field_validator("client_id", "key_vault")
-    @classmethod
-    def _with_an_instance(cls, value: str, info: ValidationInfo) -> str:
-        if info.data.get("instance") and not value:
-            raise ValueError("needed together with SERVICENOW_INSTANCE")
-        return value
 
 
 class Change(Model):
@@ -66,6 +32,19 @@ class Change(Model):
     number: str
     state: str
     correlation_id: str
+    correlation_display: str = ""
+    approval: str = ""
+    sys_created_by: str = ""
+
+
+class ChangeApproval(Model):
+    """What one user of the instance was asked about a change, and said."""
+
+    state: str
+    change: str = Field(alias="sysapproval")
+    user_name: str = Field(alias="approver.user_name")
+    email: str = Field(default="", alias="approver.email")
+    comments: str = ""
 
 
 class ConfigurationItem(Model):
@@ -77,13 +56,20 @@ class ConfigurationItem(Model):
     operational_status: str = ""
 
 
-class _Token(Model):
-    access_token: str
-    expires_in: float
-
-
 class _Rows(Model):
     result: list[Change]
+
+
+class _Approvals(Model):
+    result: list[ChangeApproval]
+
+
+class _Notes(Model):
+    work_notes: str
+
+
+class _NotesAnswer(Model):
+    result: _Notes
 
 
 class _Items(Model):
@@ -117,21 +103,14 @@ class _ChangeAnswer(Model):
     result: dict[str, Any]
 
 
-@dataclass
-class _Cached:
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    token: str = ""
-    good_until: float = 0.0
-
-
-@per_loop
-def _cached() -> _Cached:
-    return _Cached()
-
-
 def configured() -> bool:
     """Whether records are kept in ServiceNow at all."""
     return bool(load(ServiceNowSettings).instance)
+
+
+def approved_beforehand() -> bool:
+    """Whether changes are standard ones, which nobody approves one by one."""
+    return bool(load(ServiceNowSettings).change_template)
 
 
 def assignment_group() -> str:
@@ -139,34 +118,9 @@ def assignment_group() -> str:
     return load(ServiceNowSettings).assignment_group
 
 
-def _base() -> str:
-    return f"https://{load(ServiceNowSettings).instance}.service-now.com"
-
-
 def link(change: Change) -> str:
     """The change in the instance's own pages."""
-    return f"{_base()}/nav_to.do?uri=change_request.do?sys_id={change.sys_id}"
-
-
-async def _anonymous() -> dict[str, str]:
-    return {}
-
-
-async def _authorise() -> dict[str, str]:
-    """Documentation: https://www.servicenow.com/docs/r/platform-security/authentication/client-credentials.html."""
-    settings, cached = load(ServiceNowSettings), _cached()
-    async with cached.lock:
-        if time.monotonic() >= cached.good_until:
-            secret = await read_secret(settings.key_vault, settings.client_secret_name)
-            form = {"grant_type": "client_credentials", "client_id": settings.client_id, "client_secret": secret}
-            call = Call("get token", "POST", "/oauth_token.do", form=form)
-            token = await Vendor("servicenow", _base(), _anonymous).read(call, _Token)
-            cached.token, cached.good_until = token.access_token, time.monotonic() + token.expires_in - _EARLY
-    return {"Authorization": f"Bearer {cached.token}", "Accept": "application/json"}
-
-
-def _vendor() -> Vendor:
-    return Vendor("servicenow", _base(), _authorise)
+    return f"{base()}/nav_to.do?uri=change_request.do?sys_id={change.sys_id}"
 
 
 async def find_changes(correlation_id: str) -> list[Change]:
@@ -179,11 +133,11 @@ async def find_changes(correlation_id: str) -> list[Change]:
     """
     params = {
         "sysparm_query": f"correlation_id={correlation_id.replace('^', '^^')}^ORDERBYsys_created_on",
-        "sysparm_fields": "sys_id,number,state,correlation_id",
+        "sysparm_fields": "sys_id,number,state,correlation_id,correlation_display,approval,sys_created_by",
         "sysparm_limit": "10",
     }
     call = Call("find change", "GET", f"/api/now/table/{CHANGE}", params=params)
-    found = await _vendor().read(call, _Rows)
+    found = await vendor().read(call, _Rows)
     ours = [change for change in found.result if change.correlation_id == correlation_id]
     return sorted(ours, key=lambda change: change.number)  # creation times have whole seconds
 
@@ -197,7 +151,7 @@ async def create_change(fields: Mapping[str, str]) -> Change:
     template = load(ServiceNowSettings).change_template
     path = f"{_CHANGES}/standard/{template}" if template else f"{_CHANGES}/normal"
     call = Call("create change", "POST", path, dict(fields), expect=(200, 201))
-    return _change(call, (await _vendor().read(call, _ChangeAnswer)).result)
+    return _change(call, (await vendor().read(call, _ChangeAnswer)).result)
 
 
 async def move_change(change: Change, state: str, fields: Mapping[str, str]) -> Change:
@@ -212,7 +166,7 @@ async def move_change(change: Change, state: str, fields: Mapping[str, str]) -> 
     while _ORDER.index(change.state) < _ORDER.index(state):
         following = await _next_state(change)
         call = Call("move change", "PATCH", f"{_CHANGES}/{change.sys_id}", {"state": following, **fields})
-        moved = _change(call, (await _vendor().read(call, _ChangeAnswer)).result)
+        moved = _change(call, (await vendor().read(call, _ChangeAnswer)).result)
         if moved.state == change.state:
             detail = f"{change.number} stays in state {change.state}: an approval is missing at the instance"
             raise ConflictError(VendorCall("servicenow", call.operation, 200), detail)
@@ -222,7 +176,7 @@ async def move_change(change: Change, state: str, fields: Mapping[str, str]) -> 
 
 async def _next_state(change: Change) -> str:
     call = Call("read next states", "GET", f"{_CHANGES}/{change.sys_id}/nextstates")
-    result = (await _vendor().read(call, _ChangeAnswer)).result
+    result = (await vendor().read(call, _ChangeAnswer)).result
     offered = [str(value) for value in result.get("available_states", []) if str(value) in _ORDER]
     later = [value for value in offered if _ORDER.index(value) > _ORDER.index(change.state)]
     if not later:
@@ -231,13 +185,53 @@ async def _next_state(change: Change) -> str:
     return min(later, key=_ORDER.index)
 
 
+async def put_up_change(change: Change) -> Change:
+    """Ask the instance for its approvals: as far towards Authorize as its model goes without them."""
+    change = await move_change(change, ASSESS, {})
+    with suppress(ConflictError):  # it waits for the approval that was asked for
+        change = await move_change(change, AUTHORIZE, {})
+    return change
+
+
+async def list_approvals(change: Change) -> list[ChangeApproval]:
+    """What each approver was asked about a change, and said.
+
+    As for changes, each row's own reference is compared. The fields of the approver are read through the reference.
+
+    Documentation: https://www.servicenow.com/docs/r/api-reference/rest-apis/c_TableAPI.html
+    """
+    params = {
+        "sysparm_query": f"sysapproval={change.sys_id}",
+        "sysparm_fields": "state,sysapproval,approver.user_name,approver.email,comments",
+        "sysparm_exclude_reference_link": "true",
+        "sysparm_limit": "100",
+    }
+    call = Call("list approvals", "GET", "/api/now/table/sysapproval_approver", params=params)
+    found = (await vendor().read(call, _Approvals)).result
+    return [approval for approval in found if approval.change == change.sys_id]
+
+
+async def add_note(change: Change, note: str) -> bool:
+    """Add a work note unless the change has one that contains the note's first line; returns whether it was added.
+
+    A journal field is read by its display value, which holds every entry.
+    """
+    path, params = f"/api/now/table/{CHANGE}/{change.sys_id}", {"sysparm_fields": "work_notes"}
+    read = Call("read work notes", "GET", path, params=params | {"sysparm_display_value": "true"})
+    if note.partition("\n")[0] in (await vendor().read(read, _NotesAnswer)).result.work_notes:
+        return False
+    call = Call("add work note", "PATCH", f"{_CHANGES}/{change.sys_id}", {"work_notes": note})
+    _change(call, (await vendor().read(call, _ChangeAnswer)).result)
+    return True
+
+
 async def cancel_change(change: Change, reason: str, permit: Permit) -> None:
     """Cancel a change that has not been reviewed; what is closed or cancelled stays as it is."""
     if change.state in (REVIEW, CLOSED, CANCELED):
         return
     body = {"state": CANCELED, "work_notes": f"{permit.action.kind}: {reason}"}
     call = Call("cancel change", "PATCH", f"{_CHANGES}/{change.sys_id}", body)
-    await _vendor().read(call, _ChangeAnswer)
+    await vendor().read(call, _ChangeAnswer)
 
 
 async def check_conflicts(change: Change) -> list[str] | None:
@@ -246,9 +240,9 @@ async def check_conflicts(change: Change) -> list[str] | None:
     The instance checks by itself; the first call starts it.
     """
     path = f"{_CHANGES}/{change.sys_id}/conflict"
-    check = (await _vendor().read(Call("read conflicts", "GET", path), _CheckAnswer)).result
+    check = (await vendor().read(Call("read conflicts", "GET", path), _CheckAnswer)).result
     if not check.last_run:
-        await _vendor().read(Call("check conflicts", "POST", path, expect=(200, 202)), _Started)
+        await vendor().read(Call("check conflicts", "POST", path, expect=(200, 202)), _Started)
         return None
     return [str(conflict.get("type", "conflict")) for conflict in check.conflicts] if check.job_status == "2" else None
 
@@ -266,7 +260,7 @@ async def find_item(name: str) -> ConfigurationItem | None:
         "sysparm_limit": "10",
     }
     call = Call("find configuration item", "GET", f"/api/now/table/{settings.service_class}", params=params)
-    found = [item for item in (await _vendor().read(call, _Items)).result if item.name == name]
+    found = [item for item in (await vendor().read(call, _Items)).result if item.name == name]
     if len(found) > 1:
         detail = f"{len(found)} configuration items are named {name}"
         raise ConflictError(VendorCall("servicenow", call.operation, 200), detail)
@@ -282,8 +276,8 @@ async def put_item(attributes: Mapping[str, str]) -> ConfigurationItem:
         PermanentIntegrationError: the instance answered with another item, or did not take our correlation id.
     """
     call = _item_call("put configuration item", "POST", "", attributes)
-    attributes_now = (await _vendor().read(call, _ItemAnswer)).result.attributes
-    item = _vendor().shaped(call, Answer(200, {}, attributes_now), ConfigurationItem)
+    attributes_now = (await vendor().read(call, _ItemAnswer)).result.attributes
+    item = vendor().shaped(call, Answer(200, {}, attributes_now), ConfigurationItem)
     if (item.name, item.correlation_id) != (attributes["name"], attributes["correlation_id"]):
         detail = f"the instance answered with {item.name} of {item.correlation_id or 'nobody'}"
         raise PermanentIntegrationError(VendorCall("servicenow", call.operation, 201), detail)
@@ -294,7 +288,7 @@ async def retire_item(item: ConfigurationItem, permit: Permit) -> None:
     """Mark a configuration item as retired: a CMDB keeps what there once was."""
     attributes = {"operational_status": RETIRED}
     call = _item_call(f"retire {permit.action.kind}", "PATCH", f"/{item.sys_id}", attributes)
-    await _vendor().read(call, _ItemAnswer)
+    await vendor().read(call, _ItemAnswer)
 
 
 def _item_call(operation: str, method: str, path: str, attributes: Mapping[str, str]) -> Call:
@@ -315,7 +309,7 @@ def _change(call: Call, result: Mapping[str, Any]) -> Change:
         detail = f"the instance ignored {', '.join(map(str, ignored))}: our user may not write it"
         raise PermanentIntegrationError(VendorCall("servicenow", call.operation, 200), detail)
     values = {name: _text(field.get("value")) for name, field in result.items() if isinstance(field, dict)}
-    return _vendor().shaped(call, Answer(200, {}, values), Change)
+    return vendor().shaped(call, Answer(200, {}, values), Change)
 
 
 def _text(value: object) -> object:

@@ -14,6 +14,9 @@ class MessageKind(StrEnum):
     """What a message tells."""
 
     WELCOME = "welcome"
+    REMINDER = "reminder"
+    ESCALATION = "escalation"
+    BREAK_GLASS = "break_glass"
     PARKED = "parked"
     DEGRADED = "degraded"
     EXPIRED = "expired"
@@ -73,7 +76,8 @@ class IntentRecord(Model):
     """The intent to send one message; written before the message is sent.
 
     Attributes:
-        occasion: attempt that the message tells of; ``ONCE`` for the welcome; end and days before it for an expiry.
+        occasion: attempt that the message tells of; ``ONCE`` for the welcome; end and days before it for an expiry; of
+            what tells about a plan that waits, the round in which it was made; of a broken glass, its number.
         attempt: attempt in which it was sent last.
         system: ``teams`` or ``slack``.
         tries: how often sending was begun.
@@ -103,16 +107,18 @@ class IntentRecord(Model):
 
 
 class SendNotice(ActivityInput):
-    """Tell the channel once how an attempt ended.
+    """Tell the channel once how an attempt ended, or that a plan waits.
 
     Attributes:
         problem: what went wrong or is lacking.
         residue: what is left.
+        occasion: what the notice tells of; None: the attempt.
     """
 
     kind: MessageKind
     problem: Problem | None = None
     residue: list[MadeObject] = []
+    occasion: int | None = None
 
 
 class SendAgain(ActivityInput):

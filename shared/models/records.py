@@ -5,6 +5,7 @@ from typing import Any
 
 from shared.models import Model
 from shared.models.application_request import ApplicationRequest
+from shared.models.break_glass import BreakGlass
 from shared.models.plan import MadeObject, PlanReference
 from shared.models.problem import Problem
 
@@ -33,7 +34,9 @@ TRANSITIONS: dict[RequestState, frozenset[RequestState]] = {
     _S.AWAITING_APPROVAL: frozenset(
         {_S.AWAITING_APPROVAL, _S.PROVISIONING, _S.PLANNING, _S.REJECTED, _S.EXPIRED, _S.CANCELLED, _S.PARKED}
     ),
-    _S.PROVISIONING: frozenset({_S.PROVISIONING, _S.PLANNING, _S.SUCCEEDED, _S.DEGRADED, _S.PARKED, _S.CANCELLED}),
+    _S.PROVISIONING: frozenset(
+        {_S.PROVISIONING, _S.PLANNING, _S.AWAITING_APPROVAL, _S.SUCCEEDED, _S.DEGRADED, _S.PARKED, _S.CANCELLED}
+    ),
     _S.PARKED: frozenset({_S.PLANNING, _S.PROVISIONING, _S.UNDOING, _S.CANCELLED}),
     _S.SUCCEEDED: frozenset({_S.UNDOING}),
     _S.DEGRADED: frozenset({_S.PROVISIONING, _S.UNDOING}),
@@ -51,6 +54,7 @@ class Decision(StrEnum):
 
     APPROVE = "approve"
     REJECT = "reject"
+    BREAK_GLASS = "break_glass"
     CANCEL = "cancel"
     EXPIRE = "expire"
     RETRY = "retry"
@@ -58,7 +62,12 @@ class Decision(StrEnum):
 
 
 class DecisionRecord(Model):
-    """An immutable fact: who decided what about which plan, when, and why."""
+    """An immutable fact: who decided what about which plan, when, and why.
+
+    Attributes:
+        roles, teams: those that count: the actor's own, or what was delegated by ``on_behalf_of``.
+        decided_in: ``appstore`` or ``servicenow``; there the actor is the instance's user.
+    """
 
     schema_version: int = 1
     request_id: str
@@ -67,6 +76,9 @@ class DecisionRecord(Model):
     actor_name: str
     roles: list[str] = []
     teams: list[str] = []
+    on_behalf_of: str | None = None
+    on_behalf_of_name: str | None = None
+    decided_in: str = "appstore"
     plan_digest: str | None = None
     reason: str | None = None
     decided_at: str
@@ -82,8 +94,12 @@ class RequestRecord(Model):
         systems: optional systems that keep records of the application, as they were configured at the request.
         zones: landing zone of each environment, as it was when the request was planned.
         undo_begun: whether something was removed already; then it can only be undone to the end.
+        asked_at: when the current plan was put up for approval; half of the time until ``decide_before`` is counted
+            from it.
+        escalated_at: when the current plan was escalated; None before.
         approvals: approvals of the current plan so far.
         approved_digest: digest of the plan that was approved; None before.
+        break_glass: the grant that stands for approvals that are missing; None when the plan has them.
         residue: what a vendor keeps after undo.
     """
 
@@ -105,10 +121,13 @@ class RequestRecord(Model):
     undo_begun: bool = False
     created_at: str
     updated_at: str
+    asked_at: str | None = None
     decide_before: str | None = None
+    escalated_at: str | None = None
     plan: PlanReference | None = None
     approvals: list[DecisionRecord] = []
     approved_digest: str | None = None
+    break_glass: BreakGlass | None = None
     problem: Problem | None = None
     residue: list[MadeObject] = []
     result: dict[str, Any] | None = None

@@ -69,17 +69,6 @@ class EnvironmentInput(Model):
     plan: EnvironmentPlan | None = None
 
 
-class ApproveInput(Model):
-    """Input of ``approve``."""
-
-    request_id: str
-    application: str
-    digest: str
-    decide_before: str
-    attempt: int = 1
-    pace: Pace = Pace()
-
-
 class UndoInput(Model):
     """Input of ``undo``; ``final_state`` is the state that the request keeps afterwards."""
 
@@ -124,6 +113,8 @@ class RequestSnapshot(Effect):
         outputs: Terraform outputs of the environments that are applied already.
         applied: pipeline run of the plan that was applied, by environment.
         done: finished steps as ``branch@environment:name``.
+        break_glass_until: end of the grant that stands for missing approvals; None when none does.
+        servicenow: whether a part of the decision about the plan is made there.
     """
 
     state: str
@@ -131,8 +122,11 @@ class RequestSnapshot(Effect):
     environments: list[str]
     systems: list[str] = []
     digest: str | None = None
+    asked_at: str | None = None
     decide_before: str | None = None
     approved_digest: str | None = None
+    break_glass_until: str | None = None
+    servicenow: bool = False
     planned: list[EnvironmentPlan] = []
     outputs: dict[str, dict[str, str]] = {}
     applied: dict[str, str] = {}
@@ -158,6 +152,8 @@ class PlanSet(Effect):
 
     digest: str
     decide_before: str
+    asked_at: str = ""
+    servicenow: bool = False
 
 
 PARKED = "parked"  # what `park_request` says when it has parked the request
@@ -323,12 +319,18 @@ class DeployInput(Model):
 
 
 class OptionalInput(Model):
-    """Input of the branches of optional systems; ``closing`` when the application runs."""
+    """Input of the branches of optional systems.
+
+    Attributes:
+        closing: whether the application runs.
+        digest: digest of the approved plan; empty in runs that began before its approvals were copied to the records.
+    """
 
     request_id: str
     application: str
     attempt: int = 1
     closing: bool = False
+    digest: str = ""
     pace: Pace = Pace()
 
 

@@ -6,10 +6,12 @@ from uuid import uuid4
 
 from shared import archetypes
 from shared import plan as plans
+from shared.clock import utc_now
+from shared.models.approval import PlanDecision
 from shared.models.catalogue import CatalogueInput
 from shared.models.messages import MessageKind, MessageState, SendAgain, SendNotice
 from shared.models.problem import Problem
-from shared.models.records import RequestRecord
+from shared.models.records import Decision, DecisionRecord, RequestRecord, RequestState
 from shared.models.runs import (
     ActivityInput,
     Deployment,
@@ -20,6 +22,7 @@ from shared.models.runs import (
 )
 from shared.names import change_branch, environment_names, variables_path
 from shared.register import intents
+from tests.approvals import SHOWN, change, put_up
 from tests.boards import devops, projects, stories, team
 from tests.integration.world import INFRASTRUCTURE, SUBSCRIPTION, TAG, World, run_of
 
@@ -363,6 +366,36 @@ async def _open_change_request(world: World, activity: str) -> Scene:
     return await _recorded(world, activity, "-5")
 
 
+async def _request_approval(world: World, activity: str) -> Scene:
+    record = await put_up(await world.order())
+
+    def count() -> int:
+        return len(changes(world, record))
+
+    return Scene(activity, PlanDecision(run=run_of(record, "records"), digest=SHOWN), count)
+
+
+async def _note(world: World, activity: str) -> Scene:
+    """Counted by what the notes say, so that a second one of the same would be seen."""
+    record = await put_up(await world.order())
+    said = DecisionRecord(
+        request_id=record.id, decision=Decision.APPROVE, actor="ann", actor_name="ann@contoso.com", decided_at=utc_now()
+    )
+    approved = {"approvals": [said], "approved_digest": SHOWN, "state": RequestState.PROVISIONING}
+    record = await change(record, **approved)
+    await world.value("open_change", ActivityInput(run=run_of(record, "records")))
+    payload = PlanDecision(run=run_of(record, "records"), digest=SHOWN)
+
+    def count() -> int:
+        (found,) = world.servicenow(
+            f"/api/now/table/change_request?sysparm_query=correlation_id={record.id}"
+            "&sysparm_fields=work_notes&sysparm_display_value=true"
+        )
+        return str(found["work_notes"]).count("- ann@contoso.com at ")
+
+    return Scene(activity, payload, count)
+
+
 async def _start_change(world: World, activity: str) -> Scene:
     return await _recorded(world, activity, "-1", "open_change")
 
@@ -643,6 +676,9 @@ EFFECTS = (
     Effect("ensure_workload_credential", "PUT", r"/federatedIdentityCredentials/", _workload_credential),
     Effect("remove_namespace", "DELETE", r"/managedNamespaces/", _remove_namespace),
     Effect("open_change", "POST", r"/change/normal$", _open_change_request, once=True),
+    Effect("request_change_approval", "POST", r"/change/normal$", _request_approval, once=True),
+    Effect("request_change_approval", "PATCH", r"/sn_chg_rest/v1/change/\w{32}$", _request_approval, label=":state"),
+    Effect("note_decisions", "PATCH", r"/sn_chg_rest/v1/change/\w{32}$", _note, once=True),
     Effect("start_change", "PATCH", r"/sn_chg_rest/v1/change/\w{32}$", _start_change),
     Effect("ensure_configuration_item", "POST", r"/cmdb/instance/\w+$", _configuration_item),
     Effect("close_change", "PATCH", r"/sn_chg_rest/v1/change/\w{32}$", _close_change),

@@ -21,6 +21,18 @@ from triggers._http import ENDPOINTS, Call, Endpoint
 MODULES = [importlib.import_module(f"triggers.{found.name}") for found in pkgutil.iter_modules(triggers.__path__)]
 ROUTES = {f"{item.method} {item.path}": item for item in ENDPOINTS}
 OWN = ("requests/{id}", "applications/{name}")
+# Bodies that are refused for another reason once the caller is let in, or change nothing.
+BODIES = {
+    "break_glass": {
+        "planDigest": "0" * 64,
+        "reason": "the shop is down",
+        "ticket": "INC0012345",
+        "hours": 1,
+        "secondPerson": "auditor@contoso.com",
+    },
+    "close_review": {"justified": True, "findings": "nothing to see"},
+    "create_delegation": {"delegate": "nobody@contoso.com", "until": "2099-01-01T00:00:00Z", "reason": "holiday"},
+}
 
 
 def callers() -> list[Caller]:
@@ -54,13 +66,15 @@ async def settled(world: World) -> RequestRecord:
 async def _refused(route: Endpoint, record: RequestRecord, who: Caller) -> bool:
     """Whether the caller is refused, or told that there is nothing."""
     client: Any = DurableClient()
-    params = {"id": record.id, "name": record.application, "kind": "welcome"}
+    params = {"id": record.id, "name": record.application, "kind": "welcome", "number": "1"}
     headers = {"content-type": "application/json", "idempotency-key": f"{who.id}-{route.name}"}
     raw = b""
     if route.action == ORDER:  # refused after the caller is let in: no landing zone takes it
         raw = json.dumps(body(record.application, region="nowhere1")).encode()
     elif route.path.endswith("/approve"):
         raw = b'{"planDigest": "%s"}' % (b"0" * 64)
+    elif route.name in BODIES:
+        raw = json.dumps(BODIES[route.name]).encode()
     try:
         await _handler(route.name)(Call(who, params, {}, headers, client, raw, f"/api/{route.path}"))
     except AppStoreError as error:

@@ -307,6 +307,10 @@ CALLS = {
     "cancel_change": Asked(
         "servicenow", "PATCH", f"/change/{KEY}$", lambda: servicenow.cancel_change(CHANGE, "undone", ALLOWED)
     ),
+    "list_approvals": Asked(
+        "servicenow", "GET", "/table/sysapproval_approver", lambda: servicenow.list_approvals(CHANGE)
+    ),
+    "add_note": Asked("servicenow", "GET", "/table/change_request/", lambda: servicenow.add_note(CHANGE, "note")),
     "check_conflicts": Asked("servicenow", "GET", "/conflict$", lambda: servicenow.check_conflicts(CHANGE)),
     "find_item": Asked("servicenow", "GET", "/table/cmdb_ci_service_auto", lambda: servicenow.find_item("c-api")),
     "put_item": Asked(
@@ -389,7 +393,19 @@ CALLS = {
     "delete_area": Asked("azure_boards", "DELETE", "/Areas/cases", _remove_area, (404,)),
     "delete_team": Asked("azure_boards", "DELETE", "/teams/", _remove_area, (404,)),
     "read_secret": Asked("key_vault", "GET", "/secrets/", lambda: key_vault.read_secret(VAULT, "github-app-key")),
-    "check_member_groups": Asked("entra", "POST", "/checkMemberGroups$", lambda: graph.check_member_groups("x", ["g"])),
+    "check_member_groups": Asked(
+        "microsoft_graph", "POST", "/checkMemberGroups$", lambda: graph.check_member_groups("x", ["g"])
+    ),
+    "find_person": Asked(
+        "microsoft_graph", "GET", "/users/", lambda: graph.find_person("approver@contoso.com"), (404,)
+    ),
+    "find_service_principal": Asked(
+        "microsoft_graph", "GET", r"/servicePrincipals\?", lambda: graph.app_role_holders("api://appstore")
+    ),
+    "app_role_holders": Asked(
+        "microsoft_graph", "GET", "/appRoleAssignedTo", lambda: graph.app_role_holders("api://appstore")
+    ),
+    "people_in": Asked("microsoft_graph", "GET", "/members", lambda: graph.people_in("g", nested=False)),
     "verify_token": Asked("entra", "GET", "/discovery/v2.0/keys", _token),
     "read_health": Asked(
         "kubernetes", "GET", "/health", lambda: application.read_health("c.dev.apps.contoso.com"), kinds=NOWHERE

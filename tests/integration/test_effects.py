@@ -21,7 +21,7 @@ def test_no_effect_is_forgotten() -> None:
     effects = {
         name
         for name in ACTIVITIES
-        if name.startswith(("ensure_", "start_", "open_", "merge_", "close_", "remove_", "send_"))
+        if name.startswith(("ensure_", "start_", "open_", "merge_", "close_", "remove_", "send_", "request_", "note_"))
     }
     effects |= {"set_content", "set_team_access", "set_protection"}
     assert effects - {"start_run"} == {effect.activity for effect in EFFECTS}

@@ -16,17 +16,17 @@ async def test_groups_come_from_graph_when_the_token_has_too_many(world: World) 
     began = world.position()
     found = await _caller(world, "everywhere", teams=["payments", "unknown-to-us"], overage=True)
     assert found.teams == {"payments"}
-    (asked,) = [call for call in world.calls(began, "entra") if "graph.microsoft.com" in call["url"]]
+    (asked,) = world.calls(began, "microsoft_graph")
     assert asked["url"].endswith("/checkMemberGroups")
 
 
 async def test_a_token_with_groups_asks_nobody(world: World) -> None:
     began = world.position()
     assert (await _caller(world, "somewhere", teams=["web"])).teams == {"web"}
-    assert not [call for call in world.calls(began, "entra") if "graph.microsoft.com" in call["url"]]
+    assert not world.calls(began, "microsoft_graph")
 
 
 async def test_without_graph_nobody_is_let_in_with_fewer_groups(world: World) -> None:
-    world.fault(system="entra", path="/checkMemberGroups$", mode="status", status=403, times=None)
+    world.fault(system="microsoft_graph", path="/checkMemberGroups$", mode="status", status=403, times=None)
     with pytest.raises(IntegrationError, match="check member groups"):
         await _caller(world, "nobody-knows", teams=["web"], overage=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from shared import approvals
+from shared import approval_rules
 from shared import plan as plans
 from shared.canonical import digest
 from shared.clock import utc_now
@@ -101,7 +101,7 @@ async def _awaiting(world: World, count: int) -> list[RequestRecord]:
     """Requests that wait for approval, in the partition of one application."""
     first = await world.order()
     soon = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
-    need = approvals.needed([], ["dev"], first.requester)
+    need = approval_rules.needed(plans.facts_of(first.body, plans.estimate(first.body), [], destructive=False), "rita")
     plan = PlanReference(
         digest=SHOWN, blob="x", round=1, pins=plans.pins("api"), summary={}, environments=[], changes=1,
         approvals=[dict(item.document()) for item in need],

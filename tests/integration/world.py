@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 import activities.application
+import activities.approval
 import activities.azure
 import activities.backstage
 import activities.board

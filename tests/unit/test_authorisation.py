@@ -46,13 +46,14 @@ def caller(name: str, *roles: str, teams: tuple[str, ...] = (), service: bool = 
 
 ROLES = ("Requester", "Approver", "FinOps", "Operator", "Auditor", "Admin")
 ACTIONS = (
-    *("order", "see", "approve", "reject", "cancel", "retry", "undo", "resend", "audit"),
-    *("renew", "approve-renewal"),
+    *("order", "see", "approve", "reject", "break_glass", "cancel", "retry", "undo", "resend"),
+    *("renew", "approve-renewal", "delegate", "review", "audit"),
 )
 S = RequestState
 STATES = {
     "approve": {S.AWAITING_APPROVAL},
     "reject": {S.AWAITING_APPROVAL},
+    "break_glass": {S.AWAITING_APPROVAL},
     "cancel": {S.RECEIVED, S.PLANNING, S.AWAITING_APPROVAL, S.PROVISIONING, S.PARKED},
     "retry": {S.PARKED, S.DEGRADED},
     "undo": {S.PARKED, S.SUCCEEDED, S.DEGRADED, S.CANCELLED, S.REJECTED, S.EXPIRED},
@@ -62,19 +63,29 @@ SUBJECT = subject_of(record())
 
 def oracle(action: str, roles: set[str], relation: str, *, service: bool) -> bool:
     """The rules once more, in other words, for one caller of a request of alice and the team payments."""
-    owner = relation in ("requester", "team")
+    owner, asked, holds = relation in ("requester", "team"), relation == "requester", roles.intersection
     match action:
         case "order":
-            return "Admin" in roles or ("Requester" in roles and owner)
+            allowed = "Admin" in roles or ("Requester" in roles and owner)
         case "see":
-            return owner or bool(roles - {"Requester"})
-        case "approve" | "reject" | "approve-renewal":
-            deciders = {"Approver", "Admin"} | ({"FinOps"} if action != "approve-renewal" else set())
-            return not service and relation != "requester" and bool(roles & deciders)
+            allowed = owner or bool(roles - {"Requester"})
+        case "approve" | "reject":
+            allowed = not service and not asked and bool(holds({"Approver", "FinOps", "Admin"}))
+        case "approve-renewal":
+            allowed = not service and not asked and bool(holds({"Approver", "Admin"}))
+        case "break_glass":
+            allowed = not service and bool(holds({"Operator", "Admin"}))
+        case "delegate":
+            allowed = not service and bool(holds({"Approver", "FinOps", "Admin"}))
+        case "review":
+            allowed = not service and not asked and bool(holds({"Auditor", "Admin"}))
         case "audit":
-            return bool(roles & {"Auditor", "Admin"})
-    allowed = {"Operator", "Admin"} | ({"Approver"} if action == "renew" else set())
-    return bool(roles & allowed) or ("Requester" in roles and owner)
+            allowed = bool(holds({"Auditor", "Admin"}))
+        case "renew":
+            allowed = bool(holds({"Approver", "Operator", "Admin"})) or ("Requester" in roles and owner)
+        case _:
+            allowed = bool(holds({"Operator", "Admin"})) or ("Requester" in roles and owner)
+    return allowed
 
 
 def everybody() -> Iterator[tuple[Caller, set[str], str, bool]]:
@@ -133,6 +144,7 @@ def test_every_decision_leads_along_a_declared_transition() -> None:
         Decision.RETRY: {RequestState.PLANNING, RequestState.PROVISIONING},
         Decision.UNDO: {RequestState.UNDOING},
         Decision.APPROVE: {RequestState.PROVISIONING},
+        Decision.BREAK_GLASS: {RequestState.PROVISIONING},
     }
     for decision, targets in leads_to.items():
         for state in expected_states(decision):

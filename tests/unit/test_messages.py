@@ -12,6 +12,7 @@ from shared.clients import slack, teams
 from shared.configuration import wrong
 from shared.errors import ConfigurationError
 from shared.messages import CARD_LIMIT, adaptive_card, blocks, fallback, size_of
+from shared.models.break_glass import BreakGlass
 from shared.models.messages import Fact, Link, Message, MessageKind
 from shared.models.plan import MadeObject
 from shared.models.problem import Problem
@@ -24,6 +25,16 @@ HOSTILE = (
 )
 LINKS = [Link(title="Repository", url="https://github.com/contoso/payments-api"), Link(title="x", url="javascript:0")]
 PROBLEM = Problem(code="integration-conflict", title="Conflict", detail=f"There: {HOSTILE}", step="ensure_repository")
+GRANT = BreakGlass(
+    plan_digest="a" * 64,
+    actor="x",
+    actor_name=HOSTILE,
+    reason=HOSTILE,
+    ticket="INC0012345",
+    second_person="somebody@contoso.com",
+    granted_at="2026-11-25T12:00:00Z",
+    expires_at="2026-11-25T20:00:00Z",
+)
 RESIDUE = [MadeObject(system="servicenow", type="change request", name="CHG0000001")]
 
 type Document = dict[str, Any]
@@ -39,6 +50,8 @@ def messages() -> dict[str, Message]:
             kind, hostile, base="https://appstore.example/api", attempt=1, problem=problem, residue=residue
         )
         for kind, problem, residue in (
+            (MessageKind.REMINDER, None, []),
+            (MessageKind.ESCALATION, None, []),
             (MessageKind.PARKED, PROBLEM, []),
             (MessageKind.DEGRADED, PROBLEM, []),
             (MessageKind.EXPIRED, None, []),
@@ -49,7 +62,8 @@ def messages() -> dict[str, Message]:
     for days in (14, None):
         ending = notices.expiry(hostile, "2026-12-31", days, base="https://appstore.example/api")
         told[ending.kind.value] = ending
-    return told | {"welcome": notices.welcome(hostile, LINKS)}
+    broken = notices.broken_glass(hostile, GRANT, "https://appstore.example/api", 1)
+    return told | {"welcome": notices.welcome(hostile, LINKS), "break_glass": broken}
 
 
 MESSAGES = messages()

@@ -231,6 +231,40 @@ async def test_manual_approval_holds_a_change_until_somebody_decides(client: Cli
     assert await client.state(sys_id) == -2
 
 
+async def test_each_approver_has_a_row_and_what_it_says_decides(client: Client) -> None:
+    client.kernel.store("servicenow").put("settings/manual-approval", value=True)
+    sys_id = await client.change()
+    await client.move(sys_id, "-4", "-3")
+    fields = "sysparm_fields=sys_id,state,sysapproval,approver.user_name,approver.email,approver.none"
+    query = f"{TABLE}/sysapproval_approver?sysparm_query=sysapproval={sys_id}&sysparm_exclude_reference_link=true"
+    (asked,) = await client.result("GET", f"{query}&{fields}")
+    row = asked.pop("sys_id")
+    assert asked == {
+        "state": "requested",
+        "sysapproval": sys_id,
+        "approver.user_name": "change.manager",
+        "approver.email": "change.manager@contoso.com",
+        "approver.none": "",
+    }
+    said = {"state": "rejected", "comments": "no"}
+    assert (await client.result("PATCH", f"{TABLE}/sysapproval_approver/{row}", said))["comments"] == "no"
+    change = await client.result("GET", f"{TABLE}/change_request/{sys_id}")
+    assert (change["state"], change["approval"]) == ("-5", "rejected")
+    await client.move(sys_id, "-4", "-3")
+    assert sorted(item["state"] for item in await client.result("GET", query)) == ["rejected", "requested"]
+
+
+async def test_work_notes_are_a_journal(client: Client) -> None:
+    sys_id = await client.change()
+    path = f"{TABLE}/change_request/{sys_id}"
+    for note in ("first", "second"):
+        await client.result("PATCH", f"{CHANGES}/{sys_id}", {"work_notes": note})
+    assert (await client.result("GET", path))["work_notes"] == ""
+    shown = await client.result("GET", f"{path}?sysparm_fields=work_notes,state&sysparm_display_value=true")
+    assert shown["state"] == "New"
+    assert 0 < shown["work_notes"].index("second") < shown["work_notes"].index("first")
+
+
 async def test_the_conflict_check_runs_in_the_background(client: Client) -> None:
     path = f"{CHANGES}/{await client.change()}/conflict"
     assert (await client.result("GET", path))["status"] == "Not Run"

@@ -12,8 +12,7 @@ from aiohttp import web
 
 from local.vendors.kernel import MUTATING, Kernel, Vendor
 
-from .directory import DOCUMENT, TENANT, Principal, application, object_id, person
-from .graph import Graph
+from .directory import DOCUMENT, TENANT, Directory, Principal, application, object_id
 from .tokens import APP_STORE, LIFETIME_SECONDS, Issuer
 
 IDENTITY_HEADER = "local"  # the local settings give the same value as IDENTITY_HEADER
@@ -104,12 +103,12 @@ class Entra:
     def _person(self, user_name: str, password: str) -> Principal:
         """A person of the directory, or one that a test seeded as `personas/<name>`."""
         name = user_name.lower().removesuffix("@contoso.com")
-        entry = self._store.get(f"personas/{name}") or DOCUMENT["people"].get(name)
-        if entry is None:
+        directory = Directory(self._store)
+        if name not in directory.people:
             raise TokenError(50034, user_name)
         if password != name:
             raise TokenError(50126)
-        return person(name, entry)
+        return directory.person(name)
 
     def _federated(self, client_id: str, assertion: str) -> Principal:
         """Exchange a workflow's OIDC token, if the identity trusts exactly its issuer, subject and audience."""
@@ -135,11 +134,10 @@ class Entra:
 
 
 def build(kernel: Kernel) -> Vendor:
-    """Entra ID's login host, Microsoft Graph, and the managed identity endpoint on this machine."""
+    """Entra ID's login host, and the managed identity endpoint on this machine."""
     entra = Entra(kernel)
-    graph = Graph(kernel.store("entra"), entra.issuer)
-    hosts = ("login.microsoftonline.com", "graph.microsoft.com", "localhost", "127.0.0.1")
-    return Vendor(name="entra", hosts=hosts, routes=[*entra.routes(), *graph.routes()], public=entra.issuer)
+    hosts = ("login.microsoftonline.com", "localhost", "127.0.0.1")
+    return Vendor(name="entra", hosts=hosts, routes=entra.routes(), public=entra.issuer)
 
 
 def _check_tenant(request: web.Request) -> None:

@@ -98,7 +98,12 @@ class Api(Changes):
         if api == CMDB:
             return {"attributes": row | linked, "inbound_relations": [], "outbound_relations": []}
         short = row | {name: {"link": cell["link"], "value": cell["value"]} for name, cell in linked.items()}
+        if request.query.get("sysparm_display_value") == "true":
+            short = {name: cell["display_value"] for name, cell in cells.items()}
         wanted = request.query.get("sysparm_fields", ",".join(cells)).split(",")
+        for reference, _, name in (field.partition(".") for field in wanted):
+            if name and (other := self.store.get(f"record/{row[reference]}")):  # a field of what a field refers to
+                short[f"{reference}.{name}"] = other.get(name, "")
         return {name: short[name] for name in wanted if name in short}
 
 

@@ -2,10 +2,11 @@
 
 https://www.servicenow.com/docs/r/api-reference/rest-apis/change-management-api.html
 
-A change that reaches Authorize (-3) asks for approval. The stand-in approves by itself: the answer of that call still
-says -3, the next one Scheduled (-2). With `settings/manual-approval` true in the store it waits for
-`PATCH .../change/{sys_id}/approvals`, and a PATCH to -2 is refused until then. A rejected change is New again. The
-check for conflicts finds what `settings/conflicts` lists; the first GET after its start sees it running.
+A change that reaches Authorize (-3) asks the change manager for approval, who approves at once: the answer of that
+call still says -3, the next one Scheduled (-2). With `settings/manual-approval` true in the store it waits, and a PATCH
+to -2 is refused until then: for `PATCH .../change/{sys_id}/approvals`, by which the caller's own user decides, or for
+the state of the approver's row in `sysapproval_approver`. A rejected change is New again. The check for conflicts finds
+what `settings/conflicts` lists; the first GET after its start sees it running.
 """
 
 import json
@@ -14,9 +15,10 @@ from uuid import uuid4
 
 from aiohttp import web
 
-from .records import DOCUMENT, Records, Refused, Row, columns, now
+from .records import DOCUMENT, Records, Refused, Row, blank, columns, now
 
-CHANGE = "change_request"
+CHANGE, APPROVAL = "change_request", "sysapproval_approver"
+APPSTORE, MANAGER = (row["sys_id"] for row in DOCUMENT["rows"] if row["sys_class_name"] == "sys_user")
 LABELS: dict[str, str] = columns(CHANGE)["state"]["choices"]
 
 
@@ -26,18 +28,26 @@ class Changes(Records):
     def save(self, row: Row, before: str) -> None:
         """Keep a row; a change was in state `before`. Raises Refused 400 when its model forbids the move."""
         state = row.get("state", before)
-        if state != before:
+        if state != before and row["sys_class_name"] == CHANGE:
             if not _moves(row, before).get(state):
                 raise Refused(400, "Invalid state transition", f"{row['number']}: {before} to {state}")
             if state == "3" and not (row["close_code"] and row["close_notes"]):
                 raise Refused(400, "Close code and Close notes are mandatory", row["number"])
             row |= DOCUMENT["effects"].get(state, {})
         self.put(row)
-        if state == "-3" and not self.store.get("settings/manual-approval"):
-            self.decide(row, "approved")
+        if state == "-3" != before:  # asked anew each time, as the flow of the instance does
+            self.put(asked := blank(APPROVAL) | {"sysapproval": row["sys_id"], "approver": MANAGER})
+            if not self.store.get("settings/manual-approval"):
+                self.decide(asked | {"state": "approved"})
+        elif row["sys_class_name"] == APPROVAL and row["state"] != "requested":
+            self.decide(row)
 
-    def decide(self, row: Row, verdict: str) -> None:
-        self.put(row | {"approval": verdict, "state": "-2" if verdict == "approved" else "-5"})
+    def decide(self, said: Row) -> None:
+        """What one approver said decides about the change that waits for it."""
+        self.put(said)
+        row = self.get(CHANGE, said["sysapproval"])
+        if row["state"] == "-3":
+            self.put(row | {"approval": said["state"], "state": "-2" if said["state"] == "approved" else "-5"})
 
     async def approve(self, request: web.Request) -> web.Response:
         """Approve or reject as the calling user; a rejection needs comments."""
@@ -45,7 +55,7 @@ class Changes(Records):
         verdict, allowed = body.get("state", ""), {"approved": True, "rejected": bool(body.get("comments"))}
         if row["state"] != "-3" or not allowed.get(verdict):
             raise Refused(400, "Approval cannot be updated", row["number"])
-        self.decide(row, verdict)
+        self.decide(blank(APPROVAL) | body | {"sysapproval": row["sys_id"], "approver": APPSTORE})
         return web.json_response({"result": {"state": {"value": verdict, "display_value": verdict.capitalize()}}})
 
     async def next_states(self, request: web.Request) -> web.Response:

@@ -36,7 +36,8 @@ class Records:
     def find(self, table: str, query: str = "") -> list[Row]:
         """The rows that an encoded query selects. As on the instance, an invalid field name is no condition at all."""
         known, kept = columns(table), [row for _, row in self.store.list("record/")]
-        rows = [blank(row["sys_class_name"]) | row for row in kept if row["sys_class_name"].startswith(table)]
+        classes = {name for name in DOCUMENT["tables"] if name == table or (table == "cmdb_ci" and table in name)}
+        rows = [blank(row["sys_class_name"]) | row for row in kept if row["sys_class_name"] in classes]
         terms = [term.replace("\0", "^") for term in query.replace("^^", "\0").split("^") if term]
         for name, equal, wanted in [term.partition("=") for term in terms if not term.startswith("ORDERBY")]:
             if not (equal and name.isidentifier() and name.islower()):
@@ -56,7 +57,7 @@ class Records:
         raise Refused(404, "No Record found", "Record doesn't exist or ACL restricts record retrieval")
 
     def put(self, row: Row) -> None:
-        """Keep a row; a new one gets a sys_id and, when it is a change, the next number."""
+        """Keep a row; a new one gets a sys_id, a change the next number. A journal keeps every entry."""
         with self.store.transaction():
             if not row["sys_id"]:
                 row |= {"sys_id": uuid4().hex, "sys_created_on": now(), "sys_created_by": "appstore"}
@@ -64,11 +65,17 @@ class Records:
                     self.store.put("number", number := (self.store.get("number") or 30000) + 1)
                     row["number"] = f"CHG{number:07}"
             row |= {"sys_updated_on": now(), "sys_mod_count": str(int(row["sys_mod_count"]) + 1)}
+            if note := row.get("work_notes"):
+                old = self.store.get(f"journal/{row['sys_id']}") or ""
+                self.store.put(f"journal/{row['sys_id']}", f"App Store (Work notes)\n{note}\n\n{old}")
+                row["work_notes"] = ""
             self.store.put(f"record/{row['sys_id']}", row)
 
     def cell(self, row: Row, name: str) -> dict[str, Any]:
         """A field as `display_value` and typed `value`, with `link` when it refers to another record."""
         column, text = columns(row["sys_class_name"])[name], row[name]
+        if column.get("type") == "journal":
+            return {"display_value": self.store.get(f"journal/{row['sys_id']}") or "", "value": ""}
         value = json.loads(text) if text and column.get("type") in {"number", "boolean"} else text
         if not text or "reference" not in column:
             return {"display_value": column.get("choices", {}).get(text, text), "value": value}
