@@ -16,7 +16,13 @@ WITHOUT_NETWORK = (ROOT / "tests" / "unit", ROOT / "tests" / "structure")
 # Workers take files in this order: what takes minutes starts first, so that no worker is left alone with it.
 LONGEST_FIRST = ("e2e", "vendors", "infra", "integration", "host", "archetypes", "structure", "unit")
 
+LISTENING = pytest.StashKey[ExitStack]()
+
 type StackFactory = Callable[..., Stack]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[LISTENING] = ExitStack()
 
 
 @pytest.hookimpl(trylast=True)  # after pytest-randomly, whose order stays inside a folder
@@ -29,6 +35,7 @@ def _no_network_in_unit_tests(request: pytest.FixtureRequest) -> Iterator[None]:
     if not any(request.path.is_relative_to(folder) for folder in WITHOUT_NETWORK):
         yield
         return
+    request.config.stash[LISTENING].close()  # it listens in this very process
     # Event loops wake themselves through a pair of Unix sockets.
     pytest_socket.disable_socket(allow_unix_socket=True)
     yield
@@ -36,10 +43,10 @@ def _no_network_in_unit_tests(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def receiver() -> Iterator[Receiver]:
-    """What the session's local run tells of itself by OpenTelemetry."""
-    with receiving() as listening:
-        yield listening
+def receiver(request: pytest.FixtureRequest) -> Iterator[Receiver]:
+    """What the session's local run tells of itself by OpenTelemetry, until the tests without network begin."""
+    with request.config.stash[LISTENING] as open_:
+        yield open_.enter_context(receiving())
 
 
 @pytest.fixture(scope="session")

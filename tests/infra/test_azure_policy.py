@@ -167,16 +167,16 @@ def test_every_environment_is_assigned_once_and_the_platform_is_left_alone() -> 
         left_alone = {scope.lower() for scope in assignment["notScopes"]}
         for zone in ZONES:
             if zone["environment"] in assignment["environments"]:
-                assert {scope.lower() for scope in _platform(zone)} <= left_alone, zone["cluster_name"]
+                assert {scope.lower() for scope in _platform(zone)} <= left_alone, zone["name"]
 
 
 def _platform(zone: Document) -> set[str]:
     """Resource groups that are not an application's: cluster and its nodes, registry, logs, DNS."""
     groups = f"/subscriptions/{zone['subscription_id']}/resourceGroups"
-    cluster = zone["cluster_resource_group"]
+    cluster = zone.get("cluster_resource_group")  # a dedicated cluster is the application's
+    shared = {f"{groups}/{cluster}", f"{groups}/MC_{cluster}_{zone.get('cluster_name')}_{zone['region']}"}
     return {
-        f"{groups}/{cluster}",
-        f"{groups}/MC_{cluster}_{zone['cluster_name']}_{zone['region']}",
+        *(shared if cluster else ()),
         f"/subscriptions/{zone['dns_subscription_id']}/resourceGroups/{zone['dns_resource_group']}",
         *(zone[name].partition("/providers/")[0] for name in ("registry_id", "log_workspace_id")),
     }

@@ -43,7 +43,8 @@ def test_the_form_asks_for_what_an_order_needs() -> None:
     for name in ("name", "ownerTeam", "costCenter"):
         assert asked[name]["pattern"] == schema["properties"][name]["pattern"]
     assert asked["environments"]["items"]["enum"] == archetype.environments
-    assert asked["database"]["enum"] == archetype.parameters["properties"]["database"]["enum"]
+    for name in ("database", "cluster"):
+        assert asked[name]["enum"] == archetype.parameters["properties"][name]["enum"]
 
 
 def test_the_order_carries_the_task_as_its_key_and_only_what_it_needs_goes_on() -> None:
