@@ -184,14 +184,14 @@ class Clusters:
         name = template["spec"].get("serviceAccountName", "default")
         account = self._store.get(Place(place.cluster, place.namespace, name).key("ServiceAccount")) or {}
         described = {"metadata": {**account.get("metadata", {}), "name": name, "namespace": place.namespace}}
-        cluster = self._kernel.vendor("arm").resource(self._cluster_id(place.cluster))
+        cluster = self._kernel.vendor("arm").resource(self._cluster_ids()[place.cluster])
         issuer = cluster["properties"].get("oidcIssuerProfile", {}).get("issuerURL", "")
         folder = self._kernel.data_dir / "kubernetes" / "tokens" / place.namespace / place.name
         return workload_identity.variables(self._key, issuer, described, template, folder)
 
     def server(self, cluster: str) -> str:
         """Host name of a cluster's API."""
-        return str(self._kernel.vendor("arm").resource(self._cluster_id(cluster))["properties"]["fqdn"])
+        return str(self._kernel.vendor("arm").resource(self._cluster_ids()[cluster])["properties"]["fqdn"])
 
     def _variables(self, place: Place, container: Manifest) -> dict[str, str]:
         variables: dict[str, str] = {}
