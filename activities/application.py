@@ -5,7 +5,6 @@ from shared import archetypes
 from shared import plan as plans
 from shared.clients.application import read_health
 from shared.errors import TransientIntegrationError, VendorCall
-from shared.models.plan import MadeObject
 from shared.models.runs import ActivityInput, Nothing
 from shared.register import requests
 
@@ -21,16 +20,14 @@ async def verify_health(data: ActivityInput) -> Nothing:
     """
     record = await requests.get(data.run.application, data.run.request_id)
     environment = str(data.run.environment)
-    made = [
-        MadeObject(system="kubernetes", type="apps/v1/Deployment", name=record.application, environment=environment)
-    ]
-    parameters = archetypes.complete_parameters(archetypes.find(record.body.archetype), record.body.parameters)
-    if not parameters.get("publicEndpoint"):
-        return Nothing(detail="no public endpoint: the pipeline's rollout counts", made=made)
+    made = plans.deployed(record, environment)
+    check = archetypes.find(record.body.archetype).health
+    if not check.path or not archetypes.applies(check.when, plans.parameters_of(record)):
+        return Nothing(detail=check.otherwise, made=made)
     host = plans.host_of(record, environment)
-    health = await read_health(host)
+    health = await read_health(host, check.path)
     if health.status != "healthy" or health.application != record.application:
         detail = f"{host} answers as {health.application}: {health.status}"
         raise TransientIntegrationError(VendorCall("application", "read health", 200), detail)
-    url = f"https://{host}/health"
+    url = f"https://{host}{check.path}"
     return Nothing(detail=f"health 200, version {health.version[:12]}", link=url, made=made)

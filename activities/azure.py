@@ -1,6 +1,7 @@
 """The two kinds of ARM objects that Terraform does not own: AKS managed namespaces and federated credentials."""
 
 from activities._activity import activity
+from shared import archetypes
 from shared import plan as plans
 from shared.clients import resource_manager
 from shared.clients._github import owner
@@ -20,11 +21,13 @@ _CREDENTIAL = "Microsoft.ManagedIdentity/userAssignedIdentities/federatedIdentit
 
 @activity
 async def ensure_namespace(data: ActivityInput) -> Nothing:
-    """Create the application's namespace in the landing zone's cluster.
+    """Create the application's namespace in the landing zone's cluster, if its archetype runs in one.
 
     Idempotency: natural key cluster/namespace; one that carries our request id as a tag is kept, another is a conflict.
     """
     record = await requests.get(data.run.application, data.run.request_id)
+    if not plans.makes(record, _NAMESPACE):
+        return Nothing(detail=f"{record.body.archetype} runs in no cluster")
     environment = str(data.run.environment)
     zone = plans.zone_of(record, environment)
     name = environment_names(record.application, environment, record.id).namespace
@@ -68,23 +71,31 @@ async def ensure_federated_credential(data: Deployment) -> Nothing:
 
 @activity
 async def ensure_workload_credential(data: Deployment) -> Nothing:
-    """Let the application's pods act as the workload identity: its service account, in its namespace.
+    """Let the service accounts that the archetype names act as identities of the environment.
 
     Idempotency: PUT by name below the environment's own identity.
     """
     record = await requests.get(data.run.application, data.run.request_id)
     environment = str(data.run.environment)
-    zone = plans.zone_of(record, environment)
-    namespace = environment_names(record.application, environment, record.id).namespace
-    subject = f"system:serviceaccount:{namespace}:{record.application}"
-    issuer = await resource_manager.read_token_issuer(zone.cluster_id)
-    await resource_manager.put_federated_credential(
-        data.outputs["identity_id"], f"aks-{environment}", issuer=issuer, subject=subject
-    )
+    credentials = archetypes.find(record.body.archetype).credentials
+    if not credentials:
+        return Nothing(detail=f"{record.body.archetype} runs in no cluster")
+    values = {
+        "application": record.application,
+        "environment": environment,
+        "namespace": environment_names(record.application, environment, record.id).namespace,
+    }
+    issuer = await resource_manager.read_token_issuer(plans.zone_of(record, environment).cluster_id)
+    subjects = [credential.subject.format(**values) for credential in credentials]
+    for credential, subject in zip(credentials, subjects, strict=True):
+        await resource_manager.put_federated_credential(
+            data.outputs[credential.identity], credential.name.format(**values), issuer=issuer, subject=subject
+        )
     made = [
-        MadeObject(system="azure", type=_CREDENTIAL, name=f"{namespace}:{record.application}", environment=environment)
+        MadeObject(system="azure", type=_CREDENTIAL, name=name, environment=environment)
+        for name in (subject.removeprefix("system:serviceaccount:") for subject in subjects)
     ]
-    return Nothing(detail=subject, made=made)
+    return Nothing(detail=", ".join(subjects), made=made)
 
 
 @activity

@@ -95,7 +95,7 @@ async def ensure_work_items(data: ActivityInput) -> Nothing:
 
 
 def _items(record: RequestRecord, spec: BoardSpec, template: archetypes.BoardTemplate) -> list[Item]:
-    parameters = archetypes.complete_parameters(archetypes.find(record.body.archetype), record.body.parameters)
+    parameters = plans.parameters_of(record)
     host = plans.host_of(record, str(record.body.environments[0]))
     filled = archetypes.work_items(
         template, parameters, application=spec.title, repository=spec.repository_url, hostname=host

@@ -1,5 +1,7 @@
 """The application's repository: its content, its protection, its environments, its pipeline."""
 
+import json
+
 from activities._activity import activity, look
 from shared import archetypes
 from shared import plan as plans
@@ -97,7 +99,6 @@ def answers(record: RequestRecord) -> dict[str, object]:
     """What the skeleton is rendered with; the shapes are declared in its ``copier.yml``."""
     body = record.body
     archetype = archetypes.find(body.archetype)
-    parameters = archetypes.complete_parameters(archetype, body.parameters)
     environments = [str(name) for name in body.environments]
     return {
         "application": body.name,
@@ -109,12 +110,11 @@ def answers(record: RequestRecord) -> dict[str, object]:
         "criticality": str(body.criticality),
         "environments": environments,
         "region": body.region,
-        "database": parameters.get("database", "none"),
-        "public_endpoint": bool(parameters.get("publicEndpoint", False)),
         "repository": f"{owner()}/{body.name}",
         "archetype_version": archetype.version,
         "request_id": record.id,
         "hostnames": {name: plans.host_of(record, name) for name in environments},
+        **archetypes.chosen(plans.parameters_of(record), archetype.answers),
     }
 
 
@@ -149,7 +149,6 @@ async def ensure_environment(data: Deployment) -> Nothing:
     record = await _record(data)
     environment = str(data.run.environment)
     zone = plans.zone_of(record, environment)
-    parameters = archetypes.complete_parameters(archetypes.find(record.body.archetype), record.body.parameters)
     await github_actions.set_environment(record.application, environment)
     variables = {
         "AZURE_CLIENT_ID": data.outputs.get("deployment_client_id") or data.outputs["identity_client_id"],
@@ -161,14 +160,21 @@ async def ensure_environment(data: Deployment) -> Nothing:
         "AKS_NAMESPACE": environment_names(record.application, environment, record.id).namespace,
         "REGISTRY": zone.registry,
         "APP_HOSTNAME": plans.host_of(record, environment),
-        "PUBLIC_ENDPOINT": "true" if parameters.get("publicEndpoint") else "false",
-        "DATABASE_HOST": data.outputs.get("database_host", ""),
         "KEY_VAULT_URI": data.outputs["key_vault_uri"],
+        **_archetype_variables(record, data.outputs),
     }
     filled = {name: value for name, value in variables.items() if value}
     await github_actions.set_variables(record.application, environment, filled)
     name = f"{owner()}/{record.application}:{environment}"
     return Nothing(detail=f"{len(filled)} variables", made=_made("environment", name, environment))
+
+
+def _archetype_variables(record: RequestRecord, outputs: dict[str, str]) -> dict[str, str]:
+    parameters, values = plans.parameters_of(record), {}
+    for name, source in archetypes.find(record.body.archetype).pipeline.items():
+        value = parameters.get(source.parameter, "") if source.parameter else outputs.get(source.output, "")
+        values[name] = value if isinstance(value, str) else json.dumps(value)
+    return values
 
 
 @activity

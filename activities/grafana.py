@@ -77,6 +77,7 @@ def _variables(record: RequestRecord) -> list[dict[str, Any]]:
         "database": names.postgres,
         "key_vault": names.key_vault,
         "log_workspace": zone.log_workspace_id,
+        **plans.further_names(record, environment),
     }
     return [{"name": name, "type": "constant", "hide": 2, "query": value} for name, value in values.items()]
 

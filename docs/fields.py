@@ -19,6 +19,40 @@ ARCHETYPE_FIELDS: dict[str, tuple[str, dict[str, str]]] = {
             "parameters": "JSON Schema (draft 2020-12) of a request's `parameters`. Defaults are filled in.",
             "steps": "What a requester sees while the request is carried out. Shown in the catalogue.",
             "links": "Links that a request shows when its application exists.",
+            "layers": "Folders whose skeletons are rendered first, in this order; a later file wins.",
+            "names": "Further names that are unique in all of Azure, by their keys in the stack's variable `names`.",
+            "variables": "Variable of the stack: the parameter it gets.",
+            "answers": "Answer of `copier.yml`: the parameter it gets.",
+            "pipeline": "Variable of the repository's environments: where its value comes from; empty is left out.",
+            "credentials": "Service accounts that may act as an identity of the environment.",
+            "health": "What counts as the end of the first deployment.",
+        },
+    ),
+    "GlobalName": (
+        "archetype.yaml, entries of names",
+        {
+            "prefix": "Begin of the name. Without a dash at its end the name has letters and digits only.",
+            "longest": "Most characters that the vendor allows. A longer name is cut; it ends in a digest, always.",
+        },
+    ),
+    "Source": (
+        "archetype.yaml, entries of pipeline",
+        {"parameter": "A parameter of the request, or", "output": "an output of the stack."},
+    ),
+    "Credential": (
+        "archetype.yaml, entries of credentials",
+        {
+            "name": "Name of the federated credential; `{application}`, `{environment}`, `{namespace}`.",
+            "identity": "Output of the stack that is the identity's resource id.",
+            "subject": "`system:serviceaccount:<namespace>:<name>`, with the same placeholders.",
+        },
+    ),
+    "HealthCheck": (
+        "archetype.yaml, health",
+        {
+            "path": "Path below the DNS name that answers `status`, `application`, `version`. Empty: has no address.",
+            "when": "Parameters that must have exactly these values for the App Store to ask.",
+            "otherwise": "Where they have others: what counts instead, in the words of the step.",
         },
     ),
     "Step": (

@@ -23,6 +23,7 @@ from shared import archetypes, rule_catalogue
 from shared.authorisation import RULES, Rule, Subject, who, why_not
 from shared.configuration import settings_classes, settings_of
 from shared.identity import Caller
+from shared.models import archetype
 from shared.models.records import RUNNING_STATES, TRANSITIONS
 from shared.rule_set import RULES as RULE_FILES
 from shared.telemetry.metrics import INSTRUMENTS
@@ -188,6 +189,10 @@ def _archetype_fields() -> str:
         archetypes.Archetype,
         archetypes.Step,
         archetypes.Link,
+        archetype.GlobalName,
+        archetype.Source,
+        archetype.Credential,
+        archetype.HealthCheck,
         archetypes.PlannedObject,
         archetypes.BoardTemplate,
         archetypes.WorkItem,
@@ -211,7 +216,7 @@ def _fields(model: type[BaseModel]) -> str:
 
 def _annotation(kind: Any) -> str:
     text = kind.__name__ if isinstance(kind, type) and not hasattr(kind, "__args__") else str(kind)
-    return f"`{re.sub(r'(shared[.]archetypes|typing)[.]', '', text)}`"
+    return f"`{re.sub(r'(shared[.]archetypes|shared[.]models[.]archetype|typing)[.]', '', text)}`"
 
 
 # -- metrics ---------------------------------------------------------------------------------------------------------

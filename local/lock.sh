@@ -13,4 +13,7 @@ compile() {
 compile requirements.in --output-file requirements.txt
 compile local/requirements.in --constraints requirements.txt --output-file local/requirements.txt
 compile requirements-dev.in --constraints local/requirements.txt --output-file requirements-dev.txt
+for name in tools checkov; do
+    compile "tests/archetypes/$name.in" --output-file "tests/archetypes/$name.txt"
+done
 "$uv" --version | sed -n 's/^uv \([0-9.]*\).*/uv==\1/p' | "$uv" pip compile --quiet --system-certs --universal --generate-hashes --custom-compile-command "make lock" - --output-file local/bootstrap.txt

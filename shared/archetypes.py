@@ -9,21 +9,32 @@ from pathlib import Path
 from typing import Any, Self
 
 import yaml
-from pydantic import ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
+from pydantic_settings import SettingsConfigDict
 
 from shared.errors import ArchetypeError, RequestRejectedError
-from shared.models import Model
+from shared.models.archetype import Credential, Data, GlobalName, HealthCheck, Source
 from shared.models.plan import Change
+from shared.settings import Settings, load
 
 ROOT = Path(__file__).resolve().parents[1] / "archetypes"
-_COMMON = "_common"
 
 
-class _Data(Model):
-    model_config = ConfigDict(**{**Model.model_config, "alias_generator": None, "extra": "forbid"})
+class ArchetypeSettings(Settings):
+    """What can be ordered."""
+
+    model_config = SettingsConfigDict(env_prefix="ARCHETYPES_", frozen=True, extra="ignore")
+
+    folder: str = Field(default="", description="Folder of the archetypes; empty: the one that comes with the app.")
 
 
-class Link(_Data):
+def folder() -> Path:
+    """Where the archetypes are."""
+    chosen = load(ArchetypeSettings).folder
+    return Path(chosen) if chosen else ROOT
+
+
+class Link(Data):
     """A link that people get; placeholders are filled in when the application exists."""
 
     title: str
@@ -32,7 +43,7 @@ class Link(_Data):
     when: dict[str, Any] = {}
 
 
-class Step(_Data):
+class Step(Data):
     """A step as a requester sees it."""
 
     id: str
@@ -40,7 +51,7 @@ class Step(_Data):
     description: str
 
 
-class WorkItem(_Data):
+class WorkItem(Data):
     """An item that the team's board starts with; ``id`` is what it is known by on the board."""
 
     id: str = Field(pattern=r"^[a-z0-9-]{1,40}$")
@@ -50,7 +61,7 @@ class WorkItem(_Data):
     when: dict[str, Any] = {}
 
 
-class BoardTemplate(_Data):
+class BoardTemplate(Data):
     """An archetype's ``board.yaml``."""
 
     columns: list[str] = Field(min_length=2)
@@ -66,13 +77,19 @@ class BoardTemplate(_Data):
         return self
 
 
-class Archetype(_Data):
+class Archetype(Data):
     """An archetype's ``archetype.yaml``.
 
     Attributes:
         stack: Terraform stack of an environment, a folder of ``infra/stacks``.
         roles: app roles that see it and may order it.
         parameters: JSON Schema of a request's ``parameters``.
+        layers: folders whose skeletons are rendered before the archetype's own; a later one wins.
+        names: further global names, by the key that the stack's variable ``names`` has for each.
+        variables: variable of the stack -> parameter.
+        answers: answer of the skeleton -> parameter.
+        pipeline: variable of the repository's environments -> where its value comes from.
+        credentials: who may act as which identity, one of the stack's outputs.
     """
 
     id: str
@@ -87,9 +104,24 @@ class Archetype(_Data):
     parameters: dict[str, Any]
     steps: list[Step]
     links: list[Link] = []
+    layers: list[str] = ["_common"]
+    names: dict[str, GlobalName] = {}
+    variables: dict[str, str] = {}
+    answers: dict[str, str] = {}
+    pipeline: dict[str, Source] = {}
+    credentials: list[Credential] = []
+    health: HealthCheck
+
+    @model_validator(mode="after")
+    def _parameters_exist(self) -> Self:
+        used = {*self.variables.values(), *self.answers.values(), *self.health.when}
+        used |= {source.parameter for source in self.pipeline.values() if source.parameter}
+        if unknown := used - set(self.parameters.get("properties", {})):
+            raise ValueError(f"there is no parameter {', '.join(sorted(unknown))}")
+        return self
 
 
-class PlannedObject(_Data):
+class PlannedObject(Data):
     """An object of ``stack.yaml``: what an order makes, where, and what it costs."""
 
     id: str
@@ -102,7 +134,7 @@ class PlannedObject(_Data):
     prices: dict[str, dict[str, float]] = {}
 
 
-class _Stack(_Data):
+class _Stack(Data):
     stack: str
     objects: list[PlannedObject]
 
@@ -122,13 +154,13 @@ def _document(path: Path) -> Any:
         raise ArchetypeError(str(path), "is missing") from error
 
 
-def catalogue(root: Path = ROOT) -> list[Archetype]:
+def catalogue(root: Path | None = None) -> list[Archetype]:
     """Every archetype, by id."""
-    folders = sorted(path.parent.name for path in root.glob("*/archetype.yaml"))
-    return [_archetype(root / name) for name in folders]
+    place = root or folder()
+    return [_archetype(place / name) for name in sorted(path.parent.name for path in place.glob("*/archetype.yaml"))]
 
 
-def find(archetype: str, root: Path = ROOT) -> Archetype:
+def find(archetype: str, root: Path | None = None) -> Archetype:
     """One archetype.
 
     Raises:
@@ -141,11 +173,11 @@ def find(archetype: str, root: Path = ROOT) -> Archetype:
     return known[archetype]
 
 
-def _archetype(folder: Path) -> Archetype:
-    return _parsed(Archetype, folder / "archetype.yaml")
+def _archetype(place: Path) -> Archetype:
+    return _parsed(Archetype, place / "archetype.yaml")
 
 
-def _parsed[D: _Data](kind: type[D], path: Path) -> D:
+def _parsed[D: Data](kind: type[D], path: Path) -> D:
     try:
         return kind.model_validate(_document(path))
     except ValidationError as error:
@@ -170,22 +202,35 @@ def complete_parameters(archetype: Archetype, given: Mapping[str, Any]) -> dict[
     return {**defaults, **given}
 
 
+def stack_objects(archetype: str, root: Path | None = None) -> list[PlannedObject]:
+    """Every object that an order of the archetype can make.
+
+    Raises:
+        ArchetypeError: the file is missing or not what it should be.
+    """
+    return _parsed(_Stack, (root or folder()) / archetype / "stack.yaml").objects
+
+
+def chosen(parameters: Mapping[str, Any], wanted: Mapping[str, str]) -> dict[str, Any]:
+    """The values of some parameters by the names that they have elsewhere; one that was not given has none."""
+    return {name: parameters[parameter] for name, parameter in wanted.items() if parameter in parameters}
+
+
 def planned_objects(
-    archetype: Archetype, parameters: Mapping[str, Any], environments: list[str], root: Path = ROOT
+    archetype: Archetype, parameters: Mapping[str, Any], environments: list[str], root: Path | None = None
 ) -> list[tuple[PlannedObject, str | None]]:
     """The objects that an order with these parameters makes, each with its environment."""
-    stack = _Stack.model_validate(_document(root / archetype.id / "stack.yaml"))
-    chosen: list[tuple[PlannedObject, str | None]] = []
-    for item in stack.objects:
-        if not _applies(item.when, parameters):
+    found: list[tuple[PlannedObject, str | None]] = []
+    for item in stack_objects(archetype.id, root):
+        if not applies(item.when, parameters):
             continue
         if item.scope == "application":
-            chosen.append((item, None))
+            found.append((item, None))
         elif item.scope == "first-environment":
-            chosen.append((item, environments[0]))
+            found.append((item, environments[0]))
         else:
-            chosen += [(item, environment) for environment in environments]
-    return chosen
+            found += [(item, environment) for environment in environments]
+    return found
 
 
 def changes(objects: list[tuple[PlannedObject, str | None]], *, application: str, repository: str) -> list[Change]:
@@ -207,42 +252,44 @@ def price_items(objects: list[tuple[PlannedObject, str | None]]) -> list[dict[st
     ]
 
 
-def dashboards(archetype: str, root: Path = ROOT) -> dict[str, dict[str, Any]]:
+def dashboards(archetype: str, root: Path | None = None) -> dict[str, dict[str, Any]]:
     """The archetype's Grafana dashboards by name; a list of variables is added when they are put to use."""
-    files = sorted((root / archetype / "dashboards").glob("*.json"))
+    files = sorted(((root or folder()) / archetype / "dashboards").glob("*.json"))
     return {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in files}
 
 
-def board(archetype: str, root: Path = ROOT) -> BoardTemplate:
+def board(archetype: str, root: Path | None = None) -> BoardTemplate:
     """The board that a team starts with.
 
     Raises:
         ArchetypeError: the file is missing or not what it should be.
     """
-    return _parsed(BoardTemplate, root / archetype / "board.yaml")
+    return _parsed(BoardTemplate, (root or folder()) / archetype / "board.yaml")
 
 
 def work_items(template: BoardTemplate, parameters: Mapping[str, Any], **values: str) -> list[WorkItem]:
     """The items of an order with these parameters, the placeholders of their bodies filled in."""
-    chosen = (item for item in template.items if _applies(item.when, parameters))
-    return [item.model_copy(update={"body": item.body.format(**values)}) for item in chosen]
+    wanted = (item for item in template.items if applies(item.when, parameters))
+    return [item.model_copy(update={"body": item.body.format(**values)}) for item in wanted]
 
 
-def _applies(when: Mapping[str, Any], parameters: Mapping[str, Any]) -> bool:
+def applies(when: Mapping[str, Any], parameters: Mapping[str, Any]) -> bool:
+    """Whether the parameters have exactly these values; one that is not there fits no value."""
     return all(parameters.get(name) == value for name, value in when.items())
 
 
-def skeleton_digest(archetype: str, root: Path = ROOT) -> str:
+def skeleton_digest(archetype: str, root: Path | None = None) -> str:
     """SHA-256 over every file that shapes the generated repository or the plan."""
-    total = hashlib.sha256()
-    for folder in (root / _COMMON, root / archetype):
-        for path in sorted(item for item in folder.rglob("*") if item.is_file() and "__pycache__" not in item.parts):
-            total.update(f"{path.relative_to(root).as_posix()}\0".encode())
+    place, total = root or folder(), hashlib.sha256()
+    for layer in (*_archetype(place / archetype).layers, archetype):
+        files = (item for item in (place / layer).rglob("*") if item.is_file() and "__pycache__" not in item.parts)
+        for path in sorted(files):
+            total.update(f"{path.relative_to(place).as_posix()}\0".encode())
             total.update(hashlib.sha256(path.read_bytes()).digest())
     return total.hexdigest()
 
 
-def render(archetype: str, answers: Mapping[str, Any], root: Path = ROOT) -> dict[str, tuple[str, bool]]:
+def render(archetype: str, answers: Mapping[str, Any], root: Path | None = None) -> dict[str, tuple[str, bool]]:
     """The generated repository: path -> (text, executable). The same answers give the same bytes.
 
     Raises:
@@ -251,10 +298,10 @@ def render(archetype: str, answers: Mapping[str, Any], root: Path = ROOT) -> dic
     import copier  # noqa: PLC0415 - heavy
     from copier.errors import CopierError  # noqa: PLC0415 - heavy
 
-    with tempfile.TemporaryDirectory() as folder:
-        target = Path(folder) / "repository"
-        for layer in (_COMMON, archetype):
-            source = root / layer / "skeleton"
+    with tempfile.TemporaryDirectory() as scratch:
+        place, target = root or folder(), Path(scratch) / "repository"
+        for layer in (*_archetype(place / archetype).layers, archetype):
+            source = place / layer / "skeleton"
             try:
                 copier.run_copy(str(source), target, data=dict(answers), defaults=True, overwrite=True, quiet=True)
             except (CopierError, ValueError) as error:

@@ -33,7 +33,7 @@ def settings_classes() -> list[type[Settings]]:
     """All settings classes of the product, by prefix."""
     for found in pkgutil.iter_modules(shared.clients.__path__, "shared.clients."):
         importlib.import_module(found.name)
-    for name in ("shared.policies", "shared.telemetry.settings"):
+    for name in ("shared.archetypes", "shared.policies", "shared.telemetry.settings"):
         importlib.import_module(name)
     product = [found for found in Settings.__subclasses__() if found.__module__.startswith("shared.")]
     return sorted(product, key=_prefix)

@@ -62,7 +62,8 @@ async def _change(record: RequestRecord, link: str) -> str | None:
 
 
 async def _service(record: RequestRecord, link: str) -> str | None:
-    health = await read_health(str(urlsplit(link).hostname))
+    parts = urlsplit(link)
+    health = await read_health(str(parts.hostname), parts.path)
     if health.status != "healthy" or health.application != record.application:
         call = VendorCall("application", "read health", 200)
         raise TransientIntegrationError(call, f"{link} answers as {health.application}: {health.status}")

@@ -49,6 +49,18 @@ def environment_names(application: str, environment: str, request_id: str) -> En
     )
 
 
+def global_name(prefix: str, longest: int, full: str, request_id: str) -> str:
+    """Name of a resource that is unique in all of Azure, of at most ``longest`` characters.
+
+    A prefix without a dash stands for a kind that allows letters and digits only, such as a storage account.
+    """
+    suffix = hashlib.sha256(f"{full}|{request_id}".encode()).hexdigest()[:6]
+    dash = "-" if prefix.endswith("-") else ""
+    stem = full if dash else full.replace("-", "")
+    room = longest - len(prefix) - len(dash) - len(suffix)
+    return f"{prefix}{stem[:room].rstrip('-')}{dash}{suffix}"
+
+
 def change_branch(request_id: str, environment: str) -> str:
     """Branch of the infrastructure repository that carries the change of one environment."""
     return f"appstore/{request_id}/{environment}"

@@ -11,9 +11,9 @@ from shared.clock import utc_now
 from shared.exceptions import in_force
 from shared.landing_zones import LandingZone
 from shared.models.application_request import ApplicationRequest
-from shared.models.plan import Change, EnvironmentPlan, PlanPins
+from shared.models.plan import Change, EnvironmentPlan, MadeObject, PlanPins
 from shared.models.records import RequestRecord
-from shared.names import environment_names
+from shared.names import environment_names, global_name
 from shared.policies import Verdicts
 from shared.prices import Estimate
 from shared.rule_set import load_rules
@@ -100,7 +100,6 @@ def variables(record: RequestRecord, environment: str) -> dict[str, Any]:
     """
     body, zone = record.body, zone_of(record, environment)
     names = environment_names(body.name, environment, record.id)
-    parameters = archetypes.complete_parameters(archetypes.find(body.archetype), body.parameters)
     return {
         "application": body.name,
         "environment": environment,
@@ -120,9 +119,8 @@ def variables(record: RequestRecord, environment: str) -> dict[str, Any]:
             "identity": names.identity,
             "key_vault": names.key_vault,
             "postgres": names.postgres,
+            **further_names(record, environment),
         },
-        "database": parameters.get("database", "none"),
-        "public_endpoint": bool(parameters.get("publicEndpoint", False)),
         "purge_protection": zone.purge_protection,
         "team_group_id": find_team(body.owner_team).entra_group_id,
         "team_role": zone.team_role,
@@ -142,6 +140,7 @@ def variables(record: RequestRecord, environment: str) -> dict[str, Any]:
         "contact_email": body.contact,
         "tenant_id": zone.tenant_id,
         "subscription_id": zone.subscription_id,
+        **archetypes.chosen(parameters_of(record), archetypes.find(body.archetype).variables),
     }
 
 
@@ -150,6 +149,37 @@ def _dedicated_cluster(zone: LandingZone) -> dict[str, Any] | None:
     if zone.cluster == "shared":
         return None
     return {"name": zone.cluster_name, "node_size": zone.node_size, "node_count": zone.node_count}
+
+
+def parameters_of(record: RequestRecord) -> dict[str, Any]:
+    """The parameters of the request with the defaults of its archetype."""
+    return archetypes.complete_parameters(archetypes.find(record.body.archetype), record.body.parameters)
+
+
+def further_names(record: RequestRecord, environment: str) -> dict[str, str]:
+    """The names that only this archetype's stack has, by their keys in its variable ``names``."""
+    full = f"{record.application}-{environment}"
+    return {
+        key: global_name(name.prefix, name.longest, full, record.id)
+        for key, name in archetypes.find(record.body.archetype).names.items()
+    }
+
+
+def makes(record: RequestRecord, kind: str) -> bool:
+    """Whether the request's archetype has an object of this kind."""
+    return any(item.type == kind for item in archetypes.stack_objects(record.body.archetype))
+
+
+def deployed(record: RequestRecord, environment: str) -> list[MadeObject]:
+    """What the pipeline makes when it deploys to an environment."""
+    archetype = archetypes.find(record.body.archetype)
+    objects = archetypes.planned_objects(archetype, parameters_of(record), [environment])
+    values = {"application": record.application, "environment": environment}
+    return [
+        MadeObject(system=item.system, type=item.type, name=item.name.format(**values), environment=environment)
+        for item, _ in objects
+        if item.owner == "pipeline"
+    ]
 
 
 def document(

@@ -1,5 +1,6 @@
 """Shared by all tests: processes for integration and end-to-end tests, no network for unit tests."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -51,11 +52,14 @@ def receiver(request: pytest.FixtureRequest) -> Iterator[Receiver]:
 
 @pytest.fixture(scope="session")
 def shared_stack(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver) -> Iterator[Stack]:
-    """One local run for the whole session, on free ports, with state under pytest's own folder.
+    """One local run for the whole session, on free ports, with state and archetypes under pytest's own folder.
 
     The host's clocks leap an hour soon after it has started: nothing may notice.
     """
+    archetypes = tmp_path_factory.mktemp("data") / "archetypes"
+    shutil.copytree(ROOT / "archetypes", archetypes, ignore=shutil.ignore_patterns("__pycache__"))
     environment = {
+        "ARCHETYPES_FOLDER": str(archetypes),
         "APPSTORE_TELEMETRY_EXPORTER": "otlp",
         "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url,
         "OTEL_BSP_SCHEDULE_DELAY": "200",

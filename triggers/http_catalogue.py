@@ -48,9 +48,14 @@ async def get_archetype(call: Call) -> Answer:
     raise RequestRejectedError("unknown-archetype", f"There is no archetype {identifier}.", status=404)
 
 
+# How the order is carried out is nobody's choice.
+_INNER = ("layers", "names", "variables", "answers", "pipeline", "credentials", "health")
+
+
 def _view(item: archetypes.Archetype) -> dict[str, Any]:
     board = archetypes.board(item.id).document()
-    return {**item.document(), "board": board, "links": {"self": f"{base()}/archetypes/{item.id}"}}
+    shown = {name: value for name, value in item.document().items() if name not in _INNER}
+    return {**shown, "board": board, "links": {"self": f"{base()}/archetypes/{item.id}"}}
 
 
 @endpoint("GET", "applications", action=SEE, summary="Applications and reserved names.", answers={200: ApplicationList})

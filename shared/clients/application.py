@@ -6,7 +6,7 @@ from shared.models import Model
 
 
 class Health(Model):
-    """Answer of a generated application's ``/health``."""
+    """Answer of a generated application's health path."""
 
     status: str
     application: str
@@ -17,7 +17,7 @@ async def _anonymous() -> dict[str, str]:
     return {}
 
 
-async def read_health(host: str) -> Health:
+async def read_health(host: str, path: str = "/health") -> Health:
     """Ask an application for its health under its DNS name.
 
     Raises:
@@ -25,6 +25,6 @@ async def read_health(host: str) -> Health:
     """
     vendor = Vendor("application", f"https://{host}", _anonymous, traced=True)
     try:
-        return await vendor.read(Call("read health", "GET", "/health"), Health)
+        return await vendor.read(Call("read health", "GET", path), Health)
     except PermanentIntegrationError as error:  # 404 is the ingress controller's answer before it knows the host
         raise TransientIntegrationError(error.call, error.detail) from error

@@ -147,7 +147,7 @@ class Estate:
         titles = [str(run["display_title"]) for run in (listed or {"workflow_runs": []})["workflow_runs"]]
         return Counter(title for title in titles if word in title)
 
-    def require_exactly_once(self, application: str, request_id: str) -> None:
+    def require_exactly_once(self, application: str, request_id: str, *, drafts: int = 9) -> None:
         """Demand that every external object of a finished onboarding exists exactly once."""
         repository = self.repository(application)
         assert repository is not None
@@ -167,8 +167,8 @@ class Estate:
         assert told["welcome"] <= 1, told
         assert self.locations(application) == 1
         assert self.tasks(request_id) == ["completed"]
-        boards, drafts = self.board(application)
+        boards, items = self.board(application)
         assert boards == [request_id]
-        assert len(set(drafts)) == len(drafts) == 9, drafts
+        assert len(set(items)) == len(items) == drafts, items
         groups = [item for item in self.tagged(request_id) if item.lower().count("/") == 4]
         assert groups == [f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-{application}-dev"]

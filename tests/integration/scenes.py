@@ -283,12 +283,12 @@ async def _remove_namespace(world: World, activity: str) -> Scene:
     return Scene(activity, payload, lambda: _count_namespace(world, record), before=1, after=0)
 
 
-def make_identity(world: World, record: RequestRecord) -> str:
-    """The workload identity that Terraform would have made; returns its ARM id."""
+def make_identity(world: World, record: RequestRecord, end: str = "") -> str:
+    """An identity that Terraform would have made, the workload's unless its name ends otherwise; returns its ARM id."""
     names = environment_names(record.application, "dev", record.id)
     group = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{names.resource_group}"
     world.azure(group, "2025-04-01", "PUT", {"location": "westeurope"})
-    identity = f"{group}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/{names.identity}"
+    identity = f"{group}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/{names.identity}{end}"
     world.azure(identity, IDENTITY, "PUT", {"location": "westeurope"})
     return identity
 
@@ -320,6 +320,28 @@ async def _workload_credential(world: World, activity: str) -> Scene:
         name = record.application
         assert {item["properties"]["subject"] for item in found} <= {f"system:serviceaccount:{name}-dev:{name}"}
         return len(found)
+
+    return Scene(activity, payload, count)
+
+
+async def _scaler_credential(world: World, activity: str) -> Scene:
+    """A worker's second credential: it is made after the first, so that both are there or the step is not done."""
+    record = await world.order(archetype="worker", parameters={})
+    identities = {
+        "identity_id": make_identity(world, record),
+        "scaler_identity_id": make_identity(world, record, "-scale"),
+    }
+    payload = Deployment(run=run_of(record, "deployment", "dev"), outputs=identities)
+
+    def count() -> int:
+        listed = [
+            world.azure(f"{item}/federatedIdentityCredentials", IDENTITY)["value"] for item in identities.values()
+        ]
+        name = record.application
+        wanted = [[f"system:serviceaccount:{name}-dev:{name}"], ["system:serviceaccount:kube-system:keda-operator"]]
+        subjects = [[item["properties"]["subject"] for item in found] for found in listed]
+        assert all(found in ([], right) for found, right in zip(subjects, wanted, strict=True)), subjects
+        return int(subjects == wanted)
 
     return Scene(activity, payload, count)
 
@@ -674,6 +696,9 @@ EFFECTS = (
     Effect("ensure_namespace", "PUT", r"/managedNamespaces/", _ensure_namespace),
     Effect("ensure_federated_credential", "PUT", r"/federatedIdentityCredentials/", _federated_credential),
     Effect("ensure_workload_credential", "PUT", r"/federatedIdentityCredentials/", _workload_credential),
+    Effect(
+        "ensure_workload_credential", "PUT", r"/federatedIdentityCredentials/keda-", _scaler_credential, label=":scaler"
+    ),
     Effect("remove_namespace", "DELETE", r"/managedNamespaces/", _remove_namespace),
     Effect("open_change", "POST", r"/change/normal$", _open_change_request, once=True),
     Effect("request_change_approval", "POST", r"/change/normal$", _request_approval, once=True),

@@ -10,12 +10,13 @@ LARGEST_VENDOR = 250
 # What was measured, rounded up by at most 5 %: these run something or answer many calls (docs/adr/0011). A number here
 # may only become smaller, and must when the code does.
 MEASURED = {
-    "actions": 1_190,
+    "actions": 1_250,  # docs/adr/0025
     "github": 1_150,
     "kernel": 940,
     "azurerm": 840,
-    "arm": 900,  # docs/adr/0017, 0020
-    "kubernetes": 390,
+    "arm": 960,  # docs/adr/0017, 0020, 0025
+    "kubernetes": 520,  # docs/adr/0025
+    "entra": 260,  # docs/adr/0025
     "backstage": 310,
 }
 SLACK = 1.10

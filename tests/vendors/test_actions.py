@@ -37,6 +37,18 @@ class Clouds:
     def require_writer(self, *place: str) -> None:
         self.calls.append(("writer", *place))
 
+    def server(self, cluster: str) -> str:
+        return f"{cluster}.hcp.westeurope.azmk8s.io"
+
+    async def job(self, request: web.Request) -> web.Response:
+        """A job of the cluster's API: complete when it is asked for the second time."""
+        self.calls.append(("job", request.path, request.headers["Authorization"]))
+        if request.path.endswith("/log"):
+            return web.Response(text="3 rows\n")
+        asked = sum(call[0] == "job" for call in self.calls)
+        conditions = [{"type": "Complete", "status": "True"}] if asked > 1 else []
+        return web.json_response({"kind": "Job", "status": {"conditions": conditions}})
+
     async def push(self, repository: str, tag: str, context: Path, dockerfile: Path) -> str:
         self.calls.append((repository, tag, context.name, dockerfile.name))
         return "sha256:" + "5" * 64
@@ -52,9 +64,10 @@ class ActionsWorld(World):
     def others(self) -> list[Vendor]:
         self.clouds = Clouds()
         login = web.post("/{tenant}/oauth2/v2.0/token", self._login)
-        names = [Vendor(name, (), [], self.clouds) for name in ("registry", "kubernetes")]
+        cluster = [web.get("/apis/batch/v1/{path:.*}", self.clouds.job)]
         return [
-            *names,
+            Vendor("registry", (), [], self.clouds),
+            Vendor("kubernetes", ("*.azmk8s.io",), cluster, self.clouds),
             Vendor("entra", ("login.microsoftonline.com",), [login], self.clouds),
             actions.build(self.kernel),
         ]
@@ -293,6 +306,7 @@ async def test_build_bake_and_deploy(world: ActionsWorld) -> None:
             steps:
               - uses: actions/checkout@v5
               - uses: docker/setup-buildx-action@v4
+              - uses: github/codeql-action/init@v4
               - uses: docker/build-push-action@v7
                 id: image
                 with: {context: ., push: true, tags: "reg.azurecr.io/app:${{ github.sha }}"}
@@ -318,6 +332,9 @@ async def test_build_bake_and_deploy(world: ActionsWorld) -> None:
                     image.digest:${{ needs.build.outputs.digest }}
               - uses: azure/k8s-deploy@v5
                 with: {namespace: "${{ matrix.namespace }}", manifests: "${{ steps.bake.outputs.manifestsBundle }}"}
+              - run: |
+                  kubectl wait job/first --namespace good --for=condition=complete --timeout=30s
+                  kubectl logs job/first --namespace good
         """,
         Dockerfile="FROM scratch",
         chart__Chart_dot_yaml=chart,
@@ -329,6 +346,15 @@ async def test_build_bake_and_deploy(world: ActionsWorld) -> None:
     found = (jobs["build"]["conclusion"], jobs["deploy (good)"]["conclusion"], jobs["deploy (wrong)"]["conclusion"])
     assert found == ("success", "success", "failure"), log
     assert "CrashLoopBackOff" in log
+    assert "job.batch/first condition met" in log
+    assert "3 rows" in log
+    steps = {step["name"]: step["conclusion"] for step in jobs["build"]["steps"]}
+    assert steps["Run github/codeql-action/init@v4"] == "skipped", "what is not done is not green"
+    place = "/apis/batch/v1/namespaces/good/jobs/first"
+    bearer = "Bearer azure-token-1234567890"
+    asked = [call for call in world.clouds.calls if call[0] == "job"]
+    assert asked == [("job", place, bearer)] * 2 + [("job", f"{place}/log", bearer)]
+    world.clouds.calls = [call for call in world.clouds.calls if call[0] != "job"]
     writer, pushed, *deployed = world.clouds.calls
     assert writer == ("writer", "reg.azurecr.io/app", "")
     assert pushed[:2] == ("reg.azurecr.io/app", run["head_sha"])

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from local.processes import started_at
-from local.vendors import arm, kubernetes, registry
+from local.vendors import arm, entra, kubernetes, registry
 from local.vendors.kernel import Kernel
 from local.vendors.kubernetes import KubernetesError
 
@@ -93,7 +93,8 @@ class Platform:
 
     async def start(self) -> None:
         self.kernel = Kernel(self.root)
-        await self.kernel.start([arm.build(self.kernel), kubernetes.build(self.kernel), registry.build(self.kernel)])
+        stand_ins = (entra, arm, kubernetes, registry)
+        await self.kernel.start([stand_in.build(self.kernel) for stand_in in stand_ins])
         self.estate = self.kernel.vendor("arm")._estate
         self.clusters = self.kernel.vendor("kubernetes")
         self.registry = self.kernel.vendor("registry")
@@ -349,3 +350,99 @@ async def test_only_the_applications_own_repository_takes_its_images(platform: P
     for repository, token in ((f"{REPOSITORY}-2", "secret"), (REPOSITORY, "")):
         with pytest.raises(registry.BuildError, match="denied"):
             platform.registry.require_writer(repository, token)
+
+
+JOB = """
+import json, os, sys, urllib.parse, urllib.request
+if sys.argv[1] == "fail":
+    sys.exit("there is no input")
+form = {
+    "grant_type": "client_credentials",
+    "client_id": os.environ["AZURE_CLIENT_ID"],
+    "scope": "https://storage.azure.com/.default",
+    "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+    "client_assertion": open(os.environ["AZURE_FEDERATED_TOKEN_FILE"]).read(),
+}
+url = os.environ["AZURE_AUTHORITY_HOST"] + os.environ["AZURE_TENANT_ID"] + "/oauth2/v2.0/token"
+with urllib.request.urlopen(url, urllib.parse.urlencode(form).encode(), timeout=10) as answer:
+    print("got a", json.load(answer)["token_type"], "token")
+"""
+IDENTITY = (
+    f"{SUBSCRIPTION}/resourceGroups/rg-platform-dev/providers/Microsoft.ManagedIdentity/userAssignedIdentities/shop"
+)
+ISSUER = "https://westeurope.oic.prod-aks.azure.com/11111111-1111-1111-1111-111111111111/aks-dev-weu/"
+
+
+def job(digest: str, what: str) -> list[dict[str, Any]]:
+    container = {
+        "name": "job",
+        "image": f"{REPOSITORY}@{digest}",
+        "command": ["python", "-m", "app.job"],
+        "args": [what],
+    }
+    template = {
+        "metadata": {"labels": {"azure.workload.identity/use": "true"}},
+        "spec": {"serviceAccountName": "shop", "containers": [container]},
+    }
+    annotations = {"azure.workload.identity/client-id": "client-of-shop"}
+    return [
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "shop", "annotations": annotations}},
+        {
+            "apiVersion": "batch/v1",
+            "kind": "Job",
+            "metadata": {"name": what},
+            "spec": {"backoffLimit": 1, "template": template},
+        },
+    ]
+
+
+async def _ended(platform: Platform, name: str) -> dict[str, Any]:
+    place = kubernetes.Place("aks-dev-weu", "shop-dev", name)
+
+    async def look() -> bool:
+        return bool(platform.clusters.jobs.status(place).get("conditions"))
+
+    await until(look)
+    status: dict[str, Any] = platform.clusters.jobs.status(place)
+    return status
+
+
+async def test_a_job_acts_as_the_identity_that_trusts_its_service_account_and_no_other(
+    platform: Platform, context: Path
+) -> None:
+    (context / "app" / "job.py").write_text(JOB)
+    digest = await platform.registry.push(REPOSITORY, "1", context, context / "Dockerfile")
+    platform.make_namespace()
+    kind = "Microsoft.ManagedIdentity/userAssignedIdentities"
+    platform.make(IDENTITY, kind, clientId="client-of-shop", principalId="principal-of-shop")
+    trust: dict[str, Any] = {"issuer": ISSUER, "audiences": ["api://AzureADTokenExchange"]}
+    credential = f"{IDENTITY}/federatedIdentityCredentials/aks"
+    platform.make(
+        credential, f"{kind}/federatedIdentityCredentials", subject="system:serviceaccount:other:shop", **trust
+    )
+    lines = await platform.clusters.apply("aks-dev-weu", "shop-dev", job(digest, "first"))
+    assert lines == ["serviceaccount/shop created", "job.batch/first created"]
+    refused = await _ended(platform, "first")
+    assert (refused["conditions"][0]["type"], refused["failed"]) == ("Failed", 2)
+    platform.make(
+        credential, f"{kind}/federatedIdentityCredentials", subject="system:serviceaccount:shop-dev:shop", **trust
+    )
+    await platform.clusters.apply("aks-dev-weu", "shop-dev", job(digest, "second"))
+    done = await _ended(platform, "second")
+    assert (done["conditions"][0]["type"], done["failed"]) == ("Complete", 0)
+    assert "got a Bearer token" in done["~log"]
+
+
+async def test_a_failed_job_stays_failed_and_shows_its_log(platform: Platform, context: Path) -> None:
+    (context / "app" / "job.py").write_text(JOB)
+    digest = await platform.registry.push(REPOSITORY, "1", context, context / "Dockerfile")
+    platform.make_namespace()
+    await platform.clusters.apply("aks-dev-weu", "shop-dev", job(digest, "fail"))
+    status = await _ended(platform, "fail")
+    assert (status["conditions"][0]["type"], status["failed"], status["succeeded"]) == ("Failed", 2, 0)
+    assert "there is no input" in status["~log"]
+    await platform.stop()
+    await platform.start()
+    assert (await _ended(platform, "fail"))["failed"] == 2
+    answer = await platform.get("/apis/batch/v1/namespaces/shop-dev/jobs/fail", "aks-dev-weu.hcp.westeurope.azmk8s.io")
+    assert answer.status_code == 403, "without a token nobody sees it"

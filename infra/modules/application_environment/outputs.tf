@@ -52,3 +52,13 @@ output "cluster_id" {
   description = "Resource id of the cluster that the application runs in, its own one or the landing zone's."
   value       = local.cluster_scope
 }
+
+output "action_group_id" {
+  description = "Resource id of the action group that alerts go to."
+  value       = azurerm_monitor_action_group.team.id
+}
+
+output "tags" {
+  description = "Tags that every resource of the environment carries."
+  value       = local.tags
+}

@@ -38,6 +38,10 @@ class StepError(Exception):
     """A step failed; the text is its last log line."""
 
 
+class StepSkipped(Exception):  # noqa: N818 - no error
+    """A step is not done here; the text says why."""
+
+
 class Job:
     """What steps and actions see of the job that they belong to."""
 
@@ -193,6 +197,9 @@ class Job:
             async with asyncio.timeout(float(minutes) * 60):
                 outputs = await (self._use(step, env, actions) if "uses" in step else self._shell(step, env))
             self.contexts["steps"][step.get("id", "")] = {"outputs": outputs}
+        except StepSkipped as reason:
+            self.log(f"skipped: {reason}")
+            return "skipped"
         except (StepError, ExpressionError, OSError) as error:
             self.log(f"##[error]{error}")
             return "cancelled" if self.cancelled.is_set() else "failure"
@@ -205,7 +212,7 @@ class Job:
         inputs = self._strings(self.scope.fill(step.get("with") or {}))
         try:
             outputs: dict[str, str] = await actions[step["uses"].split("@")[0]](inputs, env, self)
-        except StepError:
+        except (StepError, StepSkipped):
             raise
         except Exception as error:
             raise StepError(f"{type(error).__name__}: {error}") from error

@@ -15,7 +15,7 @@ import yaml
 
 from local import terraform
 from local.vendors.actions import toolcache
-from local.vendors.actions.runner import Job, StepError
+from local.vendors.actions.runner import Job, StepError, StepSkipped
 
 Inputs = dict[str, str]
 Outputs = dict[str, str]
@@ -108,9 +108,7 @@ async def azure_login(inputs: Inputs, _: dict[str, str], job: Job) -> Outputs:
     session = job.folder / ".azure" / "session.json"
     session.parent.mkdir(exist_ok=True)
     session.write_text(json.dumps({"access_token": answer["access_token"]}))
-    (job.temp / "az").write_text(f'#!/bin/sh\nexec "{sys.executable}" "{Path(__file__).with_name("az.py")}" "$@"\n')
-    (job.temp / "az").chmod(0o755)
-    job.add_path(job.temp)
+    _command(job, "az")
     job.log(f"Subscription is set successfully: {inputs.get('subscription-id', 'none')}. Login succeeded.")
     return {}
 
@@ -127,6 +125,12 @@ async def aks_set_context(inputs: Inputs, _: dict[str, str], job: Job) -> Output
         raise StepError("the clusters sign in with Entra ID: azure/use-kubelogin, then use-kubelogin: true")
     job.kernel.vendor("kubernetes").require_user(inputs["cluster-name"], job.state["principal"])
     job.state["cluster"] = inputs["cluster-name"]
+    session = json.loads((job.folder / ".azure" / "session.json").read_text())
+    config = job.temp / "kubeconfig"
+    server = job.kernel.vendor("kubernetes").server(inputs["cluster-name"])
+    config.write_text(json.dumps({"server": server, "token": session["access_token"]}))
+    job.environment["KUBECONFIG"] = str(config)
+    _command(job, "kubectl")
     job.log(f'Merged "{inputs["cluster-name"]}" as current context')
     return {}
 
@@ -201,9 +205,9 @@ async def nothing(_: Inputs, __: dict[str, str], job: Job) -> Outputs:
     return {}
 
 
-async def skipped(_: Inputs, __: dict[str, str], job: Job) -> Outputs:
-    job.log("skipped: needs GitHub")
-    return {}
+async def skipped(_: Inputs, __: dict[str, str], ___: Job) -> Outputs:
+    """Not done here, and not green: the step's conclusion is `skipped`."""
+    raise StepSkipped("this needs GitHub, or Docker, which the local runner has not")
 
 
 TABLE: dict[str, Action] = {
@@ -221,13 +225,21 @@ TABLE: dict[str, Action] = {
     **dict.fromkeys(("azure/setup-helm", "docker/setup-buildx-action", "docker/login-action"), nothing),
     **{f"github/codeql-action/{name}": skipped for name in ("init", "analyze", "autobuild", "upload-sarif")},
     **{f"actions/attest{name}": skipped for name in ("", "-build-provenance", "-sbom")},
-    **dict.fromkeys(("actions/dependency-review-action", "anchore/sbom-action"), skipped),
+    **dict.fromkeys(("actions/dependency-review-action", "anchore/sbom-action", "zaproxy/action-baseline"), skipped),
 }
 
 
 def _program(name: str) -> str | None:
     beside = Path(sys.executable).with_name(name)
     return str(beside) if beside.exists() else shutil.which(name)
+
+
+def _command(job: Job, name: str) -> None:
+    """A program of this folder as a command of the job."""
+    file = job.temp / name
+    file.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{Path(__file__).with_name(f"{name}.py")}" "$@"\n')
+    file.chmod(0o755)
+    job.add_path(job.temp)
 
 
 def _docker_password(job: Job, server: str) -> str:

@@ -22,8 +22,8 @@ from .vaults import answer_deleted_vaults
 
 HOST = "https://management.azure.com"
 LOCK = "microsoft.authorization/locks"
-# A Kubernetes namespace is a scope of role assignments and no resource.
-NAMESPACE = re.compile(r"(?<=[^/])/namespaces/[^/]+$", re.IGNORECASE)
+# What is a scope and no resource: a Kubernetes namespace (of role assignments), the blob service (of containers).
+NO_RESOURCE = re.compile(r"(?<=/managedclusters/)([^/]+)/namespaces/[^/]+$|/blobservices/default$", re.IGNORECASE)
 
 
 class Api:
@@ -214,7 +214,7 @@ class Api:
         if holder and holder["properties"].get("provisioningState") == "Deleting":
             code = "ResourceGroupBeingDeleted" if holder is not before else "Conflict"
             raise conflict(code, f"'{holder['name']}' is being deleted and cannot be written.")
-        parent = NAMESPACE.sub("", target.scope)
+        parent = NO_RESOURCE.sub(lambda found: found[1] or "", target.scope)
         if parent.count("/") > 4 and self._estate.get(parent) is None:
             message = f"Can not perform requested operation on nested resource. Parent resource '{parent}' not found."
             raise ArmError(404, "ParentResourceNotFound", message)

@@ -31,6 +31,19 @@ KNOWN = {
         "storage_percent": "Percent",
         "storage_used": "Bytes",
     },
+    "microsoft.servicebus/namespaces": {
+        "ActiveMessages": "Count",
+        "DeadletteredMessages": "Count",
+        "IncomingMessages": "Count",
+        "ServerErrors": "Count",
+        "ThrottledRequests": "Count",
+    },
+    "microsoft.storage/storageaccounts": {
+        "Availability": "Percent",
+        "SuccessE2ELatency": "MilliSeconds",
+        "Transactions": "Count",
+        "UsedCapacity": "Bytes",
+    },
 }
 SPAN = re.compile(r"(?P<since>[^/]+)/(?P<until>[^/]+)")
 

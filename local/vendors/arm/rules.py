@@ -20,6 +20,9 @@ NAMES = {
     "microsoft.containerservice/managedclusters/managednamespaces": r"(?=.{1,63}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?",
     "microsoft.authorization/roleassignments": r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}",
     "microsoft.consumption/budgets": r"[\w-]{1,63}",
+    "microsoft.servicebus/namespaces": r"(?=.{6,50}$)[a-zA-Z](-?[a-zA-Z0-9])+",
+    "microsoft.storage/storageaccounts": r"[a-z0-9]{3,24}",
+    "microsoft.storage/storageaccounts/blobservices/containers": r"(?=.{3,63}$)[a-z0-9](-?[a-z0-9])+",
 }
 # Operations that answer before they are done, and how long they take here. Azure needs minutes; see settings/delays.
 SLOW = {
@@ -27,6 +30,8 @@ SLOW = {
     "microsoft.dbforpostgresql/flexibleservers/administrators": 0.2,
     "microsoft.dbforpostgresql/flexibleservers/databases": 0.2,
     "microsoft.containerservice/managedclusters": 1.0,
+    "microsoft.servicebus/namespaces": 0.3,
+    "microsoft.storage/storageaccounts": 0.3,
     "microsoft.containerservice/managedclusters/managednamespaces": 0.3,
     "microsoft.resources/resourcegroups": 0.5,
 }
@@ -180,6 +185,23 @@ def cluster(_estate: Estate, target: ResourceId, resource: Resource, _before: Re
     resource["properties"].setdefault("oidcIssuerProfile", {})["issuerURL"] = issuer
 
 
+def service_bus(estate: Estate, target: ResourceId, resource: Resource, before: Resource | None) -> None:
+    _unique(estate, target, before, "NamespaceUnavailable")
+    resource["properties"]["serviceBusEndpoint"] = f"https://{target.name}.servicebus.windows.net:443/"
+
+
+def storage_account(estate: Estate, target: ResourceId, resource: Resource, before: Resource | None) -> None:
+    _unique(estate, target, before, "StorageAccountAlreadyTaken")
+    resource["sku"]["tier"] = resource["sku"]["name"].partition("_")[0]
+    resource["properties"]["primaryEndpoints"] = {"blob": f"https://{target.name}.blob.core.windows.net/"}
+
+
+def _unique(estate: Estate, target: ResourceId, before: Resource | None, code: str) -> None:
+    """Of kinds whose names are host names."""
+    if before is None and any(item["name"].lower() == target.name.lower() for item in estate.of_type(target.type)):
+        raise conflict(code, f"The name '{target.name}' is already taken.")
+
+
 def namespace(estate: Estate, target: ResourceId, _resource: Resource, _before: Resource | None) -> None:
     cluster = estate.get(target.scope)
     if cluster and cluster["properties"].get("powerState", {}).get("code") == "Stopped":
@@ -198,5 +220,7 @@ SHAPES: dict[str, Shape] = {
     "microsoft.consumption/budgets": budget,
     "microsoft.insights/actiongroups": action_group,
     "microsoft.containerservice/managedclusters": cluster,
+    "microsoft.servicebus/namespaces": service_bus,
+    "microsoft.storage/storageaccounts": storage_account,
     "microsoft.containerservice/managedclusters/managednamespaces": namespace,
 }

@@ -2,13 +2,14 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
 State = dict[str, Any]
 Kind = dict[str, Any]
 KINDS: dict[str, Kind] = json.loads(Path(__file__).with_name("kinds.json").read_text())
+PLAIN: dict[str, Callable[[Any], Any]] = {"not": lambda value: not value, "gigabytes": lambda value: value // 1024}
 POSTGRES_TIERS = {"B": "Burstable", "GP": "GeneralPurpose", "MO": "MemoryOptimized"}
 
 
@@ -112,15 +113,15 @@ def _to_arm(conversion: str, value: Any) -> Any:
     name, _, argument = conversion.partition(":")
     if value is None or value == []:
         return [] if name == "always" else None
+    if name in PLAIN:
+        return PLAIN[name](value)
     match name:
         case "switch":
             value = "Enabled" if value else "Disabled"
-        case "not":
-            value = not value
         case "only_true":
             value = value or None
-        case "gigabytes":
-            value = value // 1024
+        case "after":
+            value = f"{argument}{value}"
         case "keys":
             value = {item: {} for item in value}
         case "values":
@@ -142,6 +143,8 @@ def _from_arm(conversion: str, value: Any) -> Any:
             value = value == "Enabled"
         case "not":
             value = not value
+        case "after":
+            value = value.removeprefix(argument)
         case "gigabytes":
             value = value * 1024
         case "keys":

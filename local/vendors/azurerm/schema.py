@@ -37,6 +37,12 @@ RESOURCES = (
     "resource-group",
     "resource-group-policy-exemption",
     "role-assignment",
+    "servicebus-namespace",
+    "servicebus-queue",
+    "static-web-app",
+    "static-web-app-custom-domain",
+    "storage-account",
+    "storage-container",
     "user-assigned-identity",
 )
 DATA_SOURCES = (

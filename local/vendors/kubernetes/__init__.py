@@ -11,7 +11,7 @@ from .cluster import Clusters, KubernetesError, Place
 
 HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "te", "upgrade", "content-encoding"})
 
-__all__ = ["Clusters", "KubernetesError", "build"]
+__all__ = ["Clusters", "KubernetesError", "Place", "build"]
 
 
 class Ingress:
@@ -41,6 +41,18 @@ class Ingress:
         if pod is None or not pod.ready:
             return web.Response(status=503, text="503 Service Temporarily Unavailable\n")
         return await _forward(request, pod.port)
+
+    async def job(self, request: web.Request) -> web.StreamResponse:
+        """A Job by the cluster's API, for whoever may write in its namespace."""
+        cluster = request.host.partition(".")[0]
+        place = Place(cluster, request.match_info["namespace"], request.match_info["name"])
+        token = request.headers.get("Authorization", "").partition(" ")[2]
+        try:
+            self._clusters.require_writer(cluster, place.namespace, self._kernel.vendor("entra").verify(token)["oid"])
+        except (ValueError, KubernetesError) as error:
+            return web.json_response({"kind": "Status", "code": 403, "message": str(error)}, status=403)
+        manifest = dict(self._clusters.objects(cluster, place.namespace, "Job")).get(place)
+        return await self._clusters.jobs.answer(request, place, manifest)
 
     def _place(self, host: str, target: str) -> Place | None:
         """The Deployment behind Ingress and Service for this host, on the cluster that the record points to."""
@@ -86,8 +98,12 @@ def build(kernel: Kernel) -> Vendor:
     ingress = Ingress(kernel, clusters)
     return Vendor(
         name="kubernetes",
-        hosts=(),
-        routes=[web.route("*", "/{path:.*}", ingress.handle)],
+        hosts=("*.azmk8s.io",),
+        routes=[
+            web.get("/apis/batch/v1/namespaces/{namespace}/jobs/{name}", ingress.job),
+            web.get("/apis/batch/v1/namespaces/{namespace}/jobs/{name}/log", ingress.job),
+            web.route("*", "/{path:.*}", ingress.handle),
+        ],
         public=clusters,
         start=clusters.start,
         stop=clusters.stop,

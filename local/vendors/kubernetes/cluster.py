@@ -6,7 +6,10 @@ from typing import Any
 
 from local.processes import end_group, started_at
 from local.vendors.kernel import Kernel
+from local.vendors.kernel.signing import SigningKey
 
+from . import identity as workload_identity
+from .jobs import Jobs
 from .pods import Pod, PodError, pull
 
 Manifest = dict[str, Any]
@@ -20,6 +23,10 @@ KINDS = {  # kind: (API version, the name kubectl prints)
     "NetworkPolicy": ("networking.k8s.io/v1", "networkpolicy.networking.k8s.io"),
     "HorizontalPodAutoscaler": ("autoscaling/v2", "horizontalpodautoscaler.autoscaling"),
     "PodDisruptionBudget": ("policy/v1", "poddisruptionbudget.policy"),
+    "Job": ("batch/v1", "job.batch"),
+    "CronJob": ("batch/v1", "cronjob.batch"),
+    "ScaledObject": ("keda.sh/v1alpha1", "scaledobject.keda.sh"),
+    "TriggerAuthentication": ("keda.sh/v1alpha1", "triggerauthentication.keda.sh"),
 }
 CLUSTER_TYPE = "Microsoft.ContainerService/managedClusters"
 ROLLOUT_SECONDS = 60.0
@@ -47,6 +54,9 @@ class Clusters:
         self._kernel = kernel
         self._store = kernel.store("kubernetes")
         self.pods: dict[Place, Pod] = {}
+        self._key = SigningKey(self._store)
+        self.oidc_keys = self._key.key_set
+        self.jobs = Jobs(kernel, self._store, self._pod)
 
     async def apply(self, cluster: str, namespace: str, manifests: list[Manifest]) -> list[str]:
         """Apply manifests as `kubectl apply` does and wait for the rollouts; what changed, line by line.
@@ -63,6 +73,8 @@ class Clusters:
                 place = Place(cluster, namespace, manifest["metadata"]["name"])
                 await self.roll_out(place, manifest)
                 lines.append(f'deployment "{place.name}" successfully rolled out')
+            elif manifest["kind"] == "Job":
+                self.jobs.begin(Place(cluster, namespace, manifest["metadata"]["name"]), manifest)
         return lines
 
     def require_user(self, cluster: str, principal: str) -> None:
@@ -101,11 +113,11 @@ class Clusters:
     async def roll_out(self, place: Place, manifest: Manifest) -> None:
         """Start the new pod, and only when it is ready stop the old one."""
         running = self.pods.get(place)
-        spec = manifest["spec"]["template"]["spec"]
-        if running and running.ready and running.container == spec["containers"][0]:
+        template = manifest["spec"]["template"]
+        if running and running.ready and running.container == template["spec"]["containers"][0]:
             return
         try:
-            pod = await self._pod(place, spec["containers"][0])
+            pod = await self._pod(place, template)
             await pod.launch()
             self._remember(place, pod)
             try:
@@ -128,6 +140,8 @@ class Clusters:
             self._store.delete(key)
         for place, manifest in self.objects(kind="Deployment"):
             self._kernel.spawn(self._restart(place, manifest), f"deployment {place.namespace}/{place.name}")
+        for place, manifest in self.objects(kind="Job"):
+            self.jobs.begin(place, manifest)
         self._kernel.spawn(self._sweep(), "namespaces")
 
     async def stop(self) -> None:
@@ -151,16 +165,33 @@ class Clusters:
             for place, manifest in kept:
                 if manifest["kind"] != "Namespace" and (place.cluster, place.namespace) in gone:
                     self._store.delete(place.key(manifest["kind"]))
+                    self.jobs.forget(place)
                     if manifest["kind"] == "Deployment" and (pod := self.pods.pop(place, None)):
                         await pod.stop()
             await asyncio.sleep(SWEEP_SECONDS)
 
-    async def _pod(self, place: Place, container: Manifest) -> Pod:
+    async def _pod(self, place: Place, template: Manifest) -> Pod:
+        container = template["spec"]["containers"][0]
         image = await pull(self._kernel, container["image"])
         own = dict(part.split("=", 1) for part in image.config["Env"])
         variables = self._kernel.child_environment() | own | self._variables(place, container)
+        variables |= self._identity(place, template)
         log = self._kernel.data_dir / "kubernetes" / "logs" / place.namespace / f"{place.name}.log"
         return Pod(f"{place.namespace}/{place.name}", container, image, variables, log)
+
+    def _identity(self, place: Place, template: Manifest) -> dict[str, str]:
+        """The token of the pod's service account, where its label asks for one."""
+        name = template["spec"].get("serviceAccountName", "default")
+        account = self._store.get(Place(place.cluster, place.namespace, name).key("ServiceAccount")) or {}
+        described = {"metadata": {**account.get("metadata", {}), "name": name, "namespace": place.namespace}}
+        cluster = self._kernel.vendor("arm").resource(self._cluster_ids()[place.cluster])
+        issuer = cluster["properties"].get("oidcIssuerProfile", {}).get("issuerURL", "")
+        folder = self._kernel.data_dir / "kubernetes" / "tokens" / place.namespace / place.name
+        return workload_identity.variables(self._key, issuer, described, template, folder)
+
+    def server(self, cluster: str) -> str:
+        """Host name of a cluster's API."""
+        return str(self._kernel.vendor("arm").resource(self._cluster_ids()[cluster])["properties"]["fqdn"])
 
     def _variables(self, place: Place, container: Manifest) -> dict[str, str]:
         variables: dict[str, str] = {}

@@ -14,6 +14,8 @@ from yarl import URL
 
 from local.vendors.kernel import Kernel, Vendor
 
+CONTAINER = "Microsoft.Storage/storageAccounts/blobServices/containers"
+PASSED_ON = frozenset({"host", "authorization", "x-ms-version", "x-ms-date"})
 BUFFERED = 4 * 1024 * 1024
 SERVICES = {"blob": "azurite-blob", "table": "azurite-table"}
 # Of one connection only; both sides of the forwarding set their own.
@@ -30,6 +32,7 @@ class Forwarder:
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
         self._session: aiohttp.ClientSession | None = None
+        self._made: set[tuple[str, str]] = set()
 
     async def start(self) -> None:
         connector = aiohttp.TCPConnector(ssl=self._kernel.authority.client_context(), limit=0)
@@ -52,6 +55,7 @@ class Forwarder:
         url = URL(upstream + request.raw_path, encoded=True)
         body = await _body(request)
         try:
+            await self._make_container(request, upstream)
             async with self._session.request(
                 request.method,
                 url,
@@ -63,6 +67,25 @@ class Forwarder:
                 return await _relay(request, answer)
         except aiohttp.ClientConnectionError as error:
             return _error(503, "ServerBusy", f"The storage emulator does not answer: {error}")
+
+    async def _make_container(self, request: web.Request, upstream: str) -> None:
+        """What Resource Manager made is there: Azurite learns of a container at its first use."""
+        account, name = request.host.partition(".")[0], request.path.strip("/").partition("/")[0]
+        place = f"/storageaccounts/{account}/blobservices/default/containers/{name}"
+        if self._session is None or (account, name) in self._made or not self._in_arm(place):
+            return
+        headers = [(key, value) for key, value in _headers(request.headers) if key.lower() in PASSED_ON]
+        url = URL(f"{upstream}/{name}?restype=container", encoded=True)
+        async with self._session.put(url, headers=[*headers, ("Content-Length", "0")]) as answer:
+            if answer.status in (201, 409):
+                self._made.add((account, name))
+
+    def _in_arm(self, place: str) -> bool:
+        try:
+            containers = self._kernel.vendor("arm").resources(kind=CONTAINER)
+        except LookupError:  # a run of only some stand-ins
+            return False
+        return any(item["id"].lower().endswith(place) for item in containers)
 
     def _check_token(self, request: web.Request) -> web.Response | None:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
