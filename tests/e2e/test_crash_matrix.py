@@ -34,7 +34,7 @@ SYSTEMS = (
     "teams",
 )
 AGENT = "appstore-orchestrator"
-SAMPLE = 6
+SAMPLE = 4
 LANES = 6
 type StackFactory = Callable[..., Stack]
 

@@ -139,6 +139,7 @@ async def test_the_life_of_an_environment(offline_runner: Runner, azure: Kernel)
     assert estate.dns_record("payments-api.dev.apps.contoso.com") is None
 
 
+@pytest.mark.long
 async def test_the_life_of_a_cluster_of_its_own(offline_runner: Runner, azure: Kernel) -> None:
     """Made by the same plan, found under the id that was planned, and gone with the environment."""
     runner, estate = offline_runner, azure.vendor("arm")

@@ -120,6 +120,7 @@ def test_a_change_that_brings_code_is_refused(pipeline: Pipeline) -> None:
     assert "stacks/api/main.tf" in result["problem"]["detail"]
 
 
+@pytest.mark.long
 def test_a_lock_is_released_only_when_it_belongs_to_the_ended_run(pipeline: Pipeline) -> None:
     commit = pipeline.propose({PATH: json.dumps(VARIABLES)})
     _, ended = pipeline.run("plan", commit=commit)

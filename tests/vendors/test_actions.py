@@ -493,6 +493,7 @@ async def test_dispatch_is_refused_in_githubs_words(world: ActionsWorld) -> None
     await world.until(runs[0]["id"])
 
 
+@pytest.mark.long
 async def test_interrupted_run_starts_again_from_scratch_and_alone(tmp_path: Path) -> None:
     world = ActionsWorld(tmp_path / "run")
     await world.start()
