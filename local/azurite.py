@@ -15,7 +15,8 @@ from local import npm
 from local.processes import Process, free_port
 from local.vendors.kernel.certificates import CertificateAuthority
 
-ACCOUNTS = ("appstoredata", "appstoretfstate")
+# Azurite learns of accounts at its start only: the last one holds the containers of those that Resource Manager makes.
+ACCOUNTS = ("appstoredata", "appstoretfstate", "applications")
 MANIFEST = Path(__file__).with_name("azurite")
 INSTALLATION = npm.CACHE / "azurite"
 SERVICES = ("blob", "queue", "table")
@@ -55,12 +56,13 @@ class Azurite:
     def keys(self) -> dict[str, str]:
         """The accounts and their keys, made on first use."""
         file = self._directory / "accounts.json"
-        if not file.exists():
+        keys: dict[str, str] = json.loads(file.read_text()) if file.exists() else {}
+        missing = [account for account in ACCOUNTS if account not in keys]
+        if missing:
             self._directory.mkdir(parents=True, exist_ok=True)
-            made = {account: b64encode(secrets.token_bytes(64)).decode() for account in ACCOUNTS}
-            with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT, 0o600), "w") as out:
-                json.dump(made, out)
-        keys: dict[str, str] = json.loads(file.read_text())
+            keys |= {account: b64encode(secrets.token_bytes(64)).decode() for account in missing}
+            with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
+                json.dump(keys, out)
         return keys
 
     def process(self) -> Process:

@@ -14,6 +14,7 @@ from yarl import URL
 
 from local.vendors.kernel import Kernel, Vendor
 
+HOLDER = "applications"
 CONTAINER = "Microsoft.Storage/storageAccounts/blobServices/containers"
 PASSED_ON = frozenset({"host", "authorization", "x-ms-version", "x-ms-date"})
 BUFFERED = 4 * 1024 * 1024
@@ -32,7 +33,7 @@ class Forwarder:
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
         self._session: aiohttp.ClientSession | None = None
-        self._made: set[tuple[str, str]] = set()
+        self._made: set[str] = set()
 
     async def start(self) -> None:
         connector = aiohttp.TCPConnector(ssl=self._kernel.authority.client_context(), limit=0)
@@ -52,14 +53,13 @@ class Forwarder:
         upstream = self._kernel.upstreams.get(SERVICES[service])
         if self._session is None or upstream is None:
             return _error(503, "ServerBusy", "The storage emulator is not part of this run.")
-        url = URL(upstream + request.raw_path, encoded=True)
         body = await _body(request)
         try:
-            await self._make_container(request, upstream)
+            path, headers = await self._placed(request, upstream)
             async with self._session.request(
                 request.method,
-                url,
-                headers=_headers(request.headers) + _length(request, body),
+                URL(upstream + path, encoded=True),
+                headers=headers + _length(request, body),
                 data=body,
                 allow_redirects=False,
                 skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
@@ -68,17 +68,27 @@ class Forwarder:
         except aiohttp.ClientConnectionError as error:
             return _error(503, "ServerBusy", f"The storage emulator does not answer: {error}")
 
-    async def _make_container(self, request: web.Request, upstream: str) -> None:
-        """What Resource Manager made is there: Azurite learns of a container at its first use."""
+    async def _placed(self, request: web.Request, upstream: str) -> tuple[str, list[tuple[str, str]]]:
+        """Path and headers for Azurite, which knows only the accounts of its start.
+
+        A container that Resource Manager made lies in the account ``applications``, from its first use.
+        """
+        headers = _headers(request.headers)
         account, name = request.host.partition(".")[0], request.path.strip("/").partition("/")[0]
-        place = f"/storageaccounts/{account}/blobservices/default/containers/{name}"
-        if self._session is None or (account, name) in self._made or not self._in_arm(place):
-            return
-        headers = [(key, value) for key, value in _headers(request.headers) if key.lower() in PASSED_ON]
-        url = URL(f"{upstream}/{name}?restype=container", encoded=True)
-        async with self._session.put(url, headers=[*headers, ("Content-Length", "0")]) as answer:
-            if answer.status in (201, 409):
-                self._made.add((account, name))
+        if self._session is None or not self._in_arm(
+            f"/storageaccounts/{account}/blobservices/default/containers/{name}"
+        ):
+            return request.raw_path, headers
+        host = request.host.replace(account, HOLDER, 1)
+        headers = [(key, host if key.lower() == "host" else value) for key, value in headers]
+        place = f"{account}-{name}"
+        if place not in self._made:
+            own = [(key, value) for key, value in headers if key.lower() in PASSED_ON]
+            url = URL(f"{upstream}/{place}?restype=container", encoded=True)
+            async with self._session.put(url, headers=[*own, ("Content-Length", "0")]) as answer:
+                if answer.status in (201, 409):
+                    self._made.add(place)
+        return request.raw_path.replace(f"/{name}", f"/{place}", 1), headers
 
     def _in_arm(self, place: str) -> bool:
         try:
