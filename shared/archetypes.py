@@ -183,6 +183,8 @@ def planned_objects(
             chosen.append((item, None))
         elif item.scope == "first-environment":
             chosen.append((item, environments[0]))
+        elif item.scope == "later-environments":
+            chosen += [(item, environment) for environment in environments[1:]]
         else:
             chosen += [(item, environment) for environment in environments]
     return chosen

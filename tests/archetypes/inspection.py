@@ -27,9 +27,9 @@ REQUIRED = {
 LINTERS = {
     "ruff check": ("ruff", "check", "."),
     "ruff format": ("ruff", "format", "--check", "."),
-    "actionlint": ("actionlint", ".github/workflows/ci.yml"),
+    "actionlint": ("actionlint", ".github/workflows/*.yml"),
     "zizmor": ("zizmor", "--offline", "--pedantic", "."),
-    "workflow schema": ("check-jsonschema", "--builtin-schema", "vendor.github-workflows", ".github/workflows/ci.yml"),
+    "workflow schema": ("check-jsonschema", "--builtin-schema", "vendor.github-workflows", ".github/workflows/*.yml"),
     "dependabot": ("check-jsonschema", "--builtin-schema", "vendor.dependabot", ".github/dependabot.yml"),
     "hadolint": ("hadolint", "Dockerfile"),
     "yamllint": ("yamllint", "--strict", "."),
@@ -40,8 +40,11 @@ def run(repository: Path, *command: str) -> str:
     """Run a program in the repository; its own plugins only, its output as the failure."""
     environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     environment.pop("GITHUB_STEP_SUMMARY", None)
+    arguments = [
+        str(path) for part in command[1:] for path in (sorted(repository.glob(part)) if "*" in part else [part])
+    ]
     done = subprocess.run(
-        [str(TOOLS / command[0]), *command[1:]],
+        [str(TOOLS / command[0]), *arguments],
         cwd=repository,
         env=environment,
         capture_output=True,
