@@ -25,9 +25,9 @@ class Promoter:
 
     def onboard(self) -> Document:
         request_id = self.desk.order(self.name, environments=STAGES, criticality="low")
-        planned = self.desk.wait(request_id, "awaiting_approval", seconds=300)
+        planned = self.desk.wait(request_id, "awaiting_approval", seconds=900)
         self.desk.approve(request_id, planned["plan"]["digest"])
-        request = self.desk.wait(request_id, "succeeded", "parked", seconds=600)
+        request = self.desk.wait(request_id, "succeeded", "parked", seconds=1200)
         assert request["state"] == "succeeded", request["problem"]
         return request
 
@@ -42,7 +42,7 @@ class Promoter:
         document: Document = answer.json()
         return document
 
-    def wait(self, identifier: str, *states: str, seconds: float = 300) -> Document:
+    def wait(self, identifier: str, *states: str, seconds: float = 600) -> Document:
         def look() -> Document | None:
             document = self.show(identifier)
             if document["state"] in states:
@@ -113,7 +113,7 @@ def _earlier(moment: str, seconds: int) -> str:
     return then.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-@pytest.mark.timeout(1500)
+@pytest.mark.timeout(3600)
 def test_one_release_goes_through_to_prod_by_one_digest_and_back(desk: Desk) -> None:
     promoter = Promoter(desk, "journey-api")
     request = promoter.onboard()

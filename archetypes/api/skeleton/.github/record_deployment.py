@@ -12,7 +12,11 @@ from typing import Any
 def call(method: str, path: str, body: dict[str, Any] | None = None) -> Any:
     """Call the API about this repository."""
     place = f"{os.environ['GITHUB_API_URL']}/repos/{os.environ['GITHUB_REPOSITORY']}{path}"
-    headers = {"Authorization": f"Bearer {os.environ['GH_TOKEN']}", "Accept": "application/vnd.github+json"}
+    headers = {
+        "Authorization": f"Bearer {os.environ['GH_TOKEN']}",
+        "Accept": "application/vnd.github+json",
+        "Content-Type": "application/json",
+    }
     content = None if body is None else json.dumps(body).encode()
     asked = urllib.request.Request(place, content, headers, method=method)  # noqa: S310 - GitHub's own address
     with urllib.request.urlopen(asked, timeout=30) as answer:  # noqa: S310 - GitHub's own address
