@@ -31,7 +31,7 @@ _GATE = "start_release"
 @orchestrator(PromoteInput)
 def promote(context: df.DurableOrchestrationContext, data: PromoteInput) -> Steps[Outcome]:
     """Carry a promotion out. What fails parks it and keeps what exists; a gate that closed meanwhile refuses it."""
-    run = Run(request_id=data.promotion_id, application=data.application, branch="promotion", attempt=data.attempt)
+    run = Run(request_id=data.request_id, application=data.application, branch="promotion", attempt=data.attempt)
     try:
         return (yield from _promote(context, run, data))
     except StepFailedError as error:
@@ -153,7 +153,7 @@ def _deployed(
     """Have the repository's pipeline deploy the release, unless an earlier attempt did."""
     if "read_release" in promotion.done:
         return
-    start = StartPromotion(run=run, release=release, operation=f"{data.promotion_id}-{data.attempt}")
+    start = StartPromotion(run=run, release=release, operation=f"{data.request_id}-{data.attempt}")
     started = PipelineRun.model_validate((yield from call(context, "start_release", start, data.pace)))
     yield from follow(context, run, started, data.pace)
     judge = ReadPipelineRun(run=run, repository=started.repository, run_id=started.run_id)

@@ -198,7 +198,7 @@ async def start_recorded(client: df.DurableOrchestrationClient, record: Promotio
 
 async def start(client: df.DurableOrchestrationClient, record: PromotionRecord) -> None:
     """Start the promotion's orchestration unless it has been started."""
-    payload = PromoteInput(promotion_id=record.id, application=record.application, attempt=record.attempt, pace=pace())
+    payload = PromoteInput(request_id=record.id, application=record.application, attempt=record.attempt, pace=pace())
     await start_once(client, "promote", record.instance_id, payload.document())
 
 

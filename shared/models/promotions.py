@@ -159,9 +159,9 @@ class PromotionRecord(Model):
 
 
 class PromoteInput(Model):
-    """Input of the orchestrator ``promote``."""
+    """Input of the orchestrator ``promote``; ``request_id`` is the promotion's, as in every run."""
 
-    promotion_id: str
+    request_id: str
     application: str
     attempt: int = 1
     flow_version: int = 1

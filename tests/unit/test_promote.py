@@ -15,7 +15,7 @@ from shared.outcome import Outcome
 
 BEGAN = datetime(2026, 11, 25, 12, tzinfo=UTC)
 RELEASE = Release(repository="contoso/payments-api", commit="a" * 40, digest=f"sha256:{'b' * 64}")
-INPUT = PromoteInput(promotion_id="pro-1", application="payments-api")
+INPUT = PromoteInput(request_id="pro-1", application="payments-api")
 CHANGE = ["open_release_change", "check_release_conflicts", "start_release_change"]
 DEPLOY = ["start_release", "read_pipeline_run", "read_release"]
 PROOF = ["verify_release", "verify_record"]
@@ -83,7 +83,7 @@ class Clockwork:
             case "read_promotion":
                 return self.snapshot(self.decisions.pop(0))
             case "take_lease":
-                result = {"holder": self.holders.pop(0) if self.holders else INPUT.promotion_id}
+                result = {"holder": self.holders.pop(0) if self.holders else INPUT.request_id}
             case "set_promotion_state":
                 self.states.append(payload["state"])
             case "start_release" | "read_pipeline_run":
@@ -103,7 +103,7 @@ class Clockwork:
 
     def run(self) -> Outcome:
         """Drive the flow to its end: a wait for a decision ends at once, or at its deadline when nobody decides."""
-        flow: Any = promote(self, INPUT)  # type: ignore[arg-type]
+        flow: Any = promote(self, INPUT)
         answer: Any = None
         try:
             while True:
