@@ -24,6 +24,7 @@ from shared.errors import (
 )
 from shared.log import LOGGER, redact
 from shared.models.problem import Problem
+from shared.models.promotions import PromotionState
 from shared.models.records import RequestState, StepRecord, StepState
 from shared.models.runs import ActivityInput, Effect, Run
 from shared.outcome import Outcome
@@ -38,6 +39,7 @@ _REGISTERED: dict[str, Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]] = 
 
 _ENDED = frozenset(
     {RequestState.CANCELLED, RequestState.REJECTED, RequestState.EXPIRED, RequestState.UNDOING, RequestState.UNDONE}
+    | {PromotionState.REFUSED, PromotionState.ROLLED_BACK}
 )
 _TITLES = {
     "integration-conflict": "Something else is there already",

@@ -5,8 +5,9 @@ from shared import archetypes
 from shared import plan as plans
 from shared.clients.application import read_health
 from shared.errors import TransientIntegrationError, VendorCall
+from shared.models.promotions import VerifyRelease
 from shared.models.runs import ActivityInput, Nothing
-from shared.register import requests
+from shared.register import promotions, requests
 
 
 @activity
@@ -31,3 +32,27 @@ async def verify_health(data: ActivityInput) -> Nothing:
         raise TransientIntegrationError(VendorCall("application", "read health", 200), detail)
     url = f"https://{host}{check.path}"
     return Nothing(detail=f"health 200, version {health.version[:12]}", link=url, made=made)
+
+
+@activity
+async def verify_release(data: VerifyRelease) -> Nothing:
+    """Ask the application in a stage whether it is this release that answers.
+
+    Idempotency: reads only.
+
+    Raises:
+        TransientIntegrationError: not healthy, or another image answers.
+    """
+    promotion = await promotions.get(data.run.application, data.run.request_id)
+    record = await requests.get(promotion.application, promotion.request_id)
+    parameters = archetypes.complete_parameters(archetypes.find(record.body.archetype), record.body.parameters)
+    if not parameters.get("publicEndpoint"):
+        return Nothing(detail="no public endpoint: the pipeline's rollout and its record count")
+    host = plans.host_of(record, promotion.target)
+    health = await read_health(host)
+    said = health.digest or health.version
+    wanted = data.release.digest if health.digest else data.release.commit
+    if (health.status, health.application, said) != ("healthy", record.application, wanted):
+        detail = f"{host} answers as {health.application} {said[:19]}: {health.status}; {wanted[:19]} was deployed"
+        raise TransientIntegrationError(VendorCall("application", "read health", 200), detail)
+    return Nothing(detail=f"health 200, {said[:19]}", link=f"https://{host}/health")

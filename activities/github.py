@@ -159,6 +159,7 @@ async def ensure_environment(data: Deployment) -> Nothing:
         "AKS_RESOURCE_GROUP": zone.cluster_resource_group,
         "AKS_NAMESPACE": environment_names(record.application, environment, record.id).namespace,
         "REGISTRY": zone.registry,
+        "SOURCE_REGISTRY": plans.source_registry(record, environment),
         "APP_HOSTNAME": plans.host_of(record, environment),
         "KEY_VAULT_URI": data.outputs["key_vault_uri"],
         **_archetype_variables(record, data.outputs),

@@ -93,7 +93,7 @@ ARCHETYPE_FIELDS: dict[str, tuple[str, dict[str, str]]] = {
             "owner": "Who makes it: `terraform`, `app-store` or `pipeline`.",
             "type": "The vendor's name of the kind of object.",
             "name": "Address in Terraform's state, or natural key; `{application}`, `{environment}`, `{repository}`.",
-            "scope": "`application` (once), `environment` (in each) or `first-environment`.",
+            "scope": "`application` (once), `environment` (in each), `first-environment`, or `later-environments`.",
             "when": "Parameters that must have exactly these values. A parameter that is not there fits no value.",
             "prices": "Per environment: item of `rules/prices.json` and how many of its unit.",
         },

@@ -281,10 +281,9 @@ class Stack:
         bundle = str(self.ca_bundle)
         addresses = {
             "HTTPS_PROXY": self.proxy_url,
-            "SSL_CERT_FILE": bundle,
-            "GIT_SSL_CAINFO": bundle,
-            "REQUESTS_CA_BUNDLE": bundle,
+            **dict.fromkeys(("SSL_CERT_FILE", "GIT_SSL_CAINFO", "REQUESTS_CA_BUNDLE"), bundle),
             "IDENTITY_ENDPOINT": f"{self.proxy_url}/msi/token",
+            "ATTESTATION_ROOTS": str(self.directory / "ca" / "attestations.pem"),
         }
         return _plain_environment() | self.settings | addresses | dict(self.host_environment)
 

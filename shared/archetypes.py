@@ -228,6 +228,8 @@ def planned_objects(
             found.append((item, None))
         elif item.scope == "first-environment":
             found.append((item, environments[0]))
+        elif item.scope == "later-environments":
+            found += [(item, environment) for environment in environments[1:]]
         else:
             found += [(item, environment) for environment in environments]
     return found

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 
 from shared.errors import RequestRejectedError
 from shared.identity import Caller
+from shared.models.promotions import PromotionRecord, PromotionState
 from shared.models.records import ApplicationRecord, Decision, RequestRecord, RequestState
 
 _S = RequestState
+_P = PromotionState
 _OWNERS = "the requester or the owner team"
 
 
@@ -51,6 +53,7 @@ RENEW = "renew"
 APPROVE_RENEWAL = "approve-renewal"
 DELEGATE = "delegate"
 REVIEW = "review"
+PROMOTE = "promote"
 RULES: dict[str, Rule] = {
     ORDER: Rule("request an application for a team", roles=frozenset({"Admin"}), own=_REQUESTER),
     SEE: Rule("see a request, its plan or an application", roles=_READERS, own=frozenset()),
@@ -64,6 +67,7 @@ RULES: dict[str, Rule] = {
         "go on from the failed step", roles=_OPERATORS, own=_REQUESTER, states=frozenset({_S.PARKED, _S.DEGRADED})
     ),
     Decision.UNDO: Rule("remove what a request made", roles=_OPERATORS, own=_REQUESTER, states=_UNDOABLE),
+    PROMOTE: Rule("promote a release, or roll a stage back", roles=_OPERATORS, own=_REQUESTER),
     RESEND: Rule("send a message again", roles=_OPERATORS, own=_REQUESTER),
     RENEW: Rule("renew an application", roles=frozenset({"Approver", "Operator", "Admin"}), own=_REQUESTER),
     APPROVE_RENEWAL: Rule(
@@ -81,6 +85,16 @@ _NOT_THE_REQUESTER: dict[str, str] = {
 }
 
 
+# What may be done with a promotion in which state; who may is the same as for a request.
+PROMOTION_STATES: dict[str, frozenset[PromotionState]] = {
+    Decision.APPROVE: frozenset({_P.AWAITING_APPROVAL}),
+    Decision.REJECT: frozenset({_P.AWAITING_APPROVAL}),
+    Decision.CANCEL: frozenset({_P.RECEIVED, _P.EVALUATING, _P.AWAITING_APPROVAL, _P.PARKED}),
+    Decision.RETRY: frozenset({_P.PARKED, _P.DEGRADED}),
+    PROMOTE: frozenset({_P.SUCCEEDED, _P.DEGRADED, _P.PARKED}),  # roll it back
+}
+
+
 @dataclass(frozen=True)
 class Subject:
     """What an action concerns: whose request, whose application."""
@@ -89,8 +103,10 @@ class Subject:
     owner_team: str
 
 
-def subject_of(record: RequestRecord | ApplicationRecord) -> Subject:
+def subject_of(record: RequestRecord | ApplicationRecord | PromotionRecord) -> Subject:
     """The subject of a row."""
+    if isinstance(record, PromotionRecord):
+        return Subject(record.requester, record.owner_team)
     if isinstance(record, RequestRecord):
         return Subject(record.requester, record.body.owner_team)
     return Subject("", record.owner_team)
@@ -125,7 +141,7 @@ def _either(names: list[str]) -> str:
     return f"{', '.join(names[:-1])} or {names[-1]}" if len(names) > 1 else names[0]
 
 
-def may_see(caller: Caller, record: RequestRecord | ApplicationRecord) -> bool:
+def may_see(caller: Caller, record: RequestRecord | ApplicationRecord | PromotionRecord) -> bool:
     """Whether the caller may see it; what a caller may not see does not exist for the caller."""
     return why_not(caller, SEE, subject_of(record)) is None
 
@@ -144,6 +160,15 @@ def allowed_actions(caller: Caller, record: RequestRecord) -> list[Decision]:
         and record.state in RULES[decision].states
         and why_not(caller, decision, subject_of(record)) is None
         and not (decision is Decision.RETRY and record.undo_begun)
+    ]
+
+
+def allowed_promotion_actions(caller: Caller, record: PromotionRecord) -> list[str]:
+    """What the caller may do with the promotion now; ``rollback`` is the name of rolling it back."""
+    return [
+        "rollback" if action == PROMOTE else str(action)
+        for action, states in PROMOTION_STATES.items()
+        if record.state in states and why_not(caller, action, subject_of(record)) is None
     ]
 
 

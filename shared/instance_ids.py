@@ -9,6 +9,17 @@ def request_id(tenant: str, caller: str, idempotency_key: str) -> str:
     return f"req-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
+def promotion_id(tenant: str, caller: str, application: str, idempotency_key: str) -> str:
+    """Id of the promotion that this caller asks for under this Idempotency-Key."""
+    text = f"{tenant}\x00{caller}\x00{application}\x00{idempotency_key}"
+    return f"pro-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+def promote_instance(promotion: str, attempt: int) -> str:
+    """Orchestration instance of the n-th attempt to promote."""
+    return f"{promotion}:promote:{attempt}"
+
+
 def onboard_instance(request: str, attempt: int) -> str:
     """Orchestration instance of the n-th attempt to onboard."""
     return f"{request}:onboard:{attempt}"

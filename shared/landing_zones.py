@@ -78,6 +78,7 @@ class LandingZone(Model):
         database_sku: size of a PostgreSQL flexible server here; names its price.
         purge_protection: whether Key Vaults are protected from purging.
         team_role: Azure role of the owner team on its resource group.
+        paired_region: region that backups and images are kept in as well; empty: none, which prod may not say.
     """
 
     model_config = ConfigDict(**{**Model.model_config, "extra": "forbid"})
@@ -108,6 +109,7 @@ class LandingZone(Model):
     database_sku: str = Field(pattern=r"^(B|GP|MO)_Standard_[A-Za-z0-9_]+$")
     purge_protection: bool
     team_role: Literal["Contributor", "Reader"]
+    paired_region: str = Field(default="", pattern=r"^([a-z][a-z0-9]{2,29})?$")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -229,6 +231,8 @@ def _incomplete(zone: LandingZone) -> str | None:
             return f".{required}: Field required"
     if zone.cluster == "dedicated" and zone.cluster_id:
         return ": a dedicated cluster is not named beforehand"
+    if (zone.environment == "prod" and not zone.paired_region) or zone.paired_region == zone.region:
+        return ".paired_region: production is kept in a second region: name another one"
     return None
 
 

@@ -93,18 +93,33 @@ def host_of(record: RequestRecord, environment: str) -> str:
     return f"{record.application}.{zone_of(record, environment).dns_zone}"
 
 
+def _stage_before(record: RequestRecord, environment: str) -> LandingZone | None:
+    """Landing zone of the stage that releases come from, if it has a registry of its own; None for the first stage."""
+    names = [str(name) for name in record.body.environments]
+    index = names.index(environment)
+    before = zone_of(record, names[index - 1]) if index else None
+    return before if before and before.registry != zone_of(record, environment).registry else None
+
+
+def source_registry(record: RequestRecord, environment: str) -> str:
+    """Login server of the registry that releases are copied from; empty where nothing has to be copied."""
+    before = _stage_before(record, environment)
+    return before.registry if before else ""
+
+
 def variables(record: RequestRecord, environment: str) -> dict[str, Any]:
     """Terraform variables of one environment. Every word that a person typed goes here, and nowhere else.
 
     Shapes: ``infra/stacks/<stack>/variables.tf``.
     """
     body, zone = record.body, zone_of(record, environment)
-    names = environment_names(body.name, environment, record.id)
+    names, before = environment_names(body.name, environment, record.id), _stage_before(record, environment)
     return {
         "application": body.name,
         "environment": environment,
         "request_id": record.id,
         "location": body.region,
+        "paired_region": zone.paired_region or None,
         "tags": {
             "application": body.name,
             "environment": environment,
@@ -134,6 +149,7 @@ def variables(record: RequestRecord, environment: str) -> dict[str, Any]:
         "dedicated_cluster": _dedicated_cluster(zone),
         "namespace": names.namespace,
         "registry_id": zone.registry_id,
+        "source_registry_id": before.registry_id if before else None,
         "log_workspace_id": zone.log_workspace_id,
         "monthly_budget": float(body.monthly_budget) / len(body.environments),
         "budget_start": f"{record.created_at[:7]}-01T00:00:00Z",

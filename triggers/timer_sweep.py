@@ -19,6 +19,7 @@ from shared.register import claims, intents, leases, requests
 from shared.register.audit import Entry
 from shared.telemetry.metrics import measure
 from triggers._intake import give_back, pace, start, start_once
+from triggers._promotion_sweep import sweep_promotions
 from triggers._views import base
 from triggers._wake import wake
 from triggers.http_messages import start_sending
@@ -51,6 +52,7 @@ async def sweep(timer: func.TimerRequest, client) -> None:  # type: ignore[no-un
     async for record in requests.in_states(_DECIDED):
         if not _older(record.updated_at, _HINT_HOURS * 3600):
             await _apart(record.id, wake(client, record))
+    await sweep_promotions(client)
     async for intent in intents.due():
         if _older(intent.updated_at, _ORPHAN_SECONDS):
             await _apart(intent.key, start_sending(client, intent))

@@ -25,6 +25,8 @@ STAND_INS = (
     "actions",
     "github",
     "github_projects",
+    "github_evidence",
+    "github_attestations",
     "kubernetes",
     "registry",
     "servicenow",

@@ -11,6 +11,7 @@ class Health(Model):
     status: str
     application: str
     version: str
+    digest: str = ""  # applications of older archetype versions do not say it
 
 
 async def _anonymous() -> dict[str, str]:

@@ -4,15 +4,14 @@ from collections.abc import AsyncIterator, Callable, Sequence
 
 from pydantic import ValidationError
 
-from shared.clock import utc_now
-from shared.errors import StateConflictError, TransientIntegrationError, VendorCall
+from shared.errors import StateConflictError
 from shared.log import LOGGER
 from shared.models.records import TRANSITIONS, ApplicationRecord, DecisionRecord, RequestRecord, RequestState
-from shared.register import audit, run_ends
+from shared.register import _records, audit, run_ends
+from shared.register._records import TRIES, busy, change_record
 from shared.register._table import Row, RowConflictError, Write, commit, document_of, query, read, read_many, scan
 
-_TRIES = 50
-APPLICATION = "application"
+APPLICATION = _records.APPLICATION
 
 
 def request_key(request_id: str) -> str:
@@ -86,7 +85,7 @@ async def create(record: RequestRecord, reservation: ApplicationRecord, entry: a
         StateConflictError: the name belongs to another request or application.
     """
     key = request_key(record.id)
-    for _ in range(_TRIES):
+    for _ in range(TRIES):
         rows = await read_many(record.application, [key, APPLICATION, audit.HEAD])
         if key in rows:
             return RequestRecord.model_validate(rows[key].document)
@@ -102,7 +101,7 @@ async def create(record: RequestRecord, reservation: ApplicationRecord, entry: a
         except RowConflictError:
             continue
         return record
-    raise _busy(record.application)
+    raise busy(record.application)
 
 
 async def transition(
@@ -121,41 +120,20 @@ async def transition(
     Raises:
         StateConflictError: the request is in none of the expected states (somebody else was faster).
     """
-    key = request_key(request_id)
-    for _ in range(_TRIES):
-        rows = await read_many(application_name, [key, APPLICATION, audit.HEAD, audit.entry_key(entry)])
-        if key not in rows:
-            raise StateConflictError("unknown", f"request {request_id} of {application_name} is not in the register")
-        record = RequestRecord.model_validate(rows[key].document)
-        if audit.entry_key(entry) in rows:
-            return record
-        if record.state not in expect:
-            raise StateConflictError(record.state, f"the request is {record.state.replace('_', ' ')}")
-        new = change(record).model_copy(update={"updated_at": utc_now()})
-        _check(record.state, new.state)
-        writes = [Write(key, document_of(new), etag=rows[key].etag), *audit.append(rows.get(audit.HEAD), entry)]
-        writes += extra(new, rows) if extra else []
-        try:
-            await commit(application_name, writes)
-        except RowConflictError:
-            continue
-        await run_ends.tell_change(record, new)
-        return new
-    raise _busy(application_name)
+    return await change_record(
+        RequestRecord,
+        application_name,
+        request_key(request_id),
+        change,
+        entry,
+        expect=expect,
+        declared=TRANSITIONS,
+        extra=extra,
+        after=run_ends.tell_change,
+    )
 
 
 def decision_write(record: DecisionRecord) -> Write:
     """The write of an immutable decision: a second one with the same key fails the transaction."""
     key = f"decision:{record.request_id}:{record.decided_at}:{record.decision}:{record.actor}"
     return Write(key, document_of(record))
-
-
-def _check(old: RequestState, new: RequestState) -> None:
-    if new not in TRANSITIONS[old] and new is not old:
-        raise AssertionError(f"{old} -> {new} is not a declared transition")
-
-
-def _busy(partition: str) -> TransientIntegrationError:
-    return TransientIntegrationError(
-        VendorCall("table storage", "transaction", 412), f"{partition} is written too often"
-    )

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
-from shared.models.records import RequestRecord, RequestState, StepRecord
+from shared.models.records import StepRecord
 from shared.models.runs import Run
 from shared.register._table import Write, commit, document_of, read, read_many, scan
+from shared.register.promotions import promotion_key
 from shared.register.requests import request_key
 
 _CONTROL = "control"
@@ -16,13 +17,13 @@ class Standing:
     """What an activity must know before its effect.
 
     Attributes:
-        state: state of the request.
+        state: state of the request or promotion.
         attempt: its current attempt.
         step: the step's row, when it ran before.
         stopped: whether the kill switch is on.
     """
 
-    state: RequestState | None
+    state: str | None
     attempt: int
     step: StepRecord | None
     stopped: bool
@@ -36,15 +37,14 @@ def step_key(run: Run, name: str) -> str:
 
 
 async def standing(run: Run, name: str) -> Standing:
-    """Read request, step and kill switch."""
-    keys = [request_key(run.request_id), step_key(run, name)]
+    """Read request or promotion, step and kill switch."""
+    keys = [request_key(run.request_id), promotion_key(run.request_id), step_key(run, name)]
     rows = await read_many(run.application, keys)
     switch = await read(_CONTROL, _KILL_SWITCH)
-    request, step = rows.get(keys[0]), rows.get(keys[1])
-    record = RequestRecord.model_validate(request.document) if request else None
+    owner, step = rows.get(keys[0]) or rows.get(keys[1]), rows.get(keys[2])
     return Standing(
-        state=record.state if record else None,
-        attempt=record.attempt if record else 0,
+        state=str(owner.document["state"]) if owner else None,
+        attempt=int(owner.document.get("attempt", 1)) if owner else 0,
         step=StepRecord.model_validate(step.document) if step else None,
         stopped=bool(switch and switch.document.get("on")),
     )

@@ -144,15 +144,15 @@ class TestPipeline:
 
     def test_builds_after_tests_and_deploys_what_was_built(self, workflow: dict[str, Any]) -> None:
         jobs = workflow["jobs"]
-        assert (jobs["build"]["needs"], jobs["deploy"]["needs"]) == ("test", "build")
+        assert (jobs["build"]["needs"], jobs["deploy"]["needs"]) == (["test", "sast"], "build")
         bake = next(step for step in jobs["deploy"]["steps"] if step.get("id") == "bake")
         assert "image.digest:${{ needs.build.outputs.digest }}" in bake["with"]["overrides"]
 
     def test_rights_are_minimal(self, workflow: dict[str, Any]) -> None:
         assert workflow["permissions"] == {}
         assert workflow["jobs"]["test"]["permissions"] == {"contents": "read"}
-        for job in ("build", "deploy"):
-            assert workflow["jobs"][job]["permissions"] == {"contents": "read", "id-token": "write"}
+        for job, more in (("build", "attestations"), ("deploy", "deployments")):
+            assert workflow["jobs"][job]["permissions"] == {"contents": "read", "id-token": "write", more: "write"}
 
     def test_pull_requests_never_reach_an_environment(self, workflow: dict[str, Any]) -> None:
         assert workflow["jobs"]["build"]["if"] == "github.ref == 'refs/heads/main'"

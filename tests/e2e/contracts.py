@@ -36,6 +36,7 @@ BEYOND = {
     r"GET /repos/[^/]+/[^/]+/git/trees/\w{40}: no operation": f"{REST}/git/trees#get-a-tree",
     r"DELETE /repos/[^/]+/[^/]+/git/refs/heads/appstore/[^ ]+: no operation": f"{REST}/git/refs#delete-a-reference",
     r"GET /repos/[^/]+/[^/]+/actions/oidc/customization/sub: no operation": f"{REST}/actions/oidc",
+    r"GET /repos/[^/]+/[^/]+/deployments: no operation": f"{REST}/deployments/deployments#list-deployments",
     r"POST /orgs/\w+/repos: body \$\.visibility: 'internal' is not one of": f"{REST}/repos/repos (Enterprise Cloud)",
     r"(GET|PUT|DELETE) /.+/flexibleServers/[^/]+/administrators/[0-9a-f-]{36}: no": f"{ARM}/postgresql/administrators",
     r"(GET|PUT|DELETE) /.+/Microsoft\.Insights/diagnosticSettings/[^/]+: no": f"{ARM}/monitor/diagnostic-settings",

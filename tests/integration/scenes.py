@@ -11,6 +11,7 @@ from shared.models.approval import PlanDecision
 from shared.models.catalogue import CatalogueInput
 from shared.models.messages import MessageKind, MessageState, SendAgain, SendNotice
 from shared.models.problem import Problem
+from shared.models.promotions import Release, StartPromotion
 from shared.models.records import Decision, DecisionRecord, RequestRecord, RequestState
 from shared.models.runs import (
     ActivityInput,
@@ -24,6 +25,7 @@ from shared.names import change_branch, environment_names, variables_path
 from shared.register import intents
 from tests.approvals import SHOWN, change, put_up
 from tests.boards import devops, projects, stories, team
+from tests.integration.releases import DIGEST, Source, run_for, source
 from tests.integration.world import INFRASTRUCTURE, SUBSCRIPTION, TAG, World, run_of
 
 AKS = "2026-08-01"
@@ -672,7 +674,40 @@ def _in_azure(activity: str, method: str, path: str, label: str, *, once: bool =
     return Effect(activity, method, path, _board("azure_boards"), once, label, system="@azure_boards")
 
 
+async def _start_release(world: World, activity: str) -> Scene:
+    place = await source(world)
+    release = Release(repository=f"contoso/{place.name}", commit=place.commit, digest=DIGEST)
+    record = await place.promotion(state="deploying", release=release)
+    operation = f"{record.id}-1"
+
+    def count() -> int:
+        return _runs(world, place.place, f"promote {operation} to qa")
+
+    return Scene(activity, StartPromotion(run=run_for(record), release=release, operation=operation), count)
+
+
+def _of_release(state: str, *before: str) -> Callable[[World, str], Awaitable[Scene]]:
+    """A promotion's change at which the steps before were done already; counted when it is in the state."""
+
+    async def prepare(world: World, activity: str) -> Scene:
+        request = await world.order()
+        record = await Source(world, request, "", 0).promotion(state="deploying")
+        payload = ActivityInput(run=run_for(record))
+        for step in before:
+            await world.value(step, payload)
+
+        def count() -> int:
+            found = world.servicenow(f"/api/now/table/change_request?sysparm_query=correlation_id={record.id}")
+            assert len(found) <= 1
+            return [change["state"] for change in found].count(state)
+
+        return Scene(activity, payload, count)
+
+    return prepare
+
+
 _DISPATCH = r"/infrastructure/actions/workflows/iac\.yml/dispatches$"
+_CHANGE = r"/sn_chg_rest/v1/change/\w{32}$"
 EFFECTS = (
     Effect("ensure_repository", "POST", r"/orgs/contoso/repos$", _ensure_repository, once=True),
     Effect("set_content", "PATCH", r"/git/refs/heads/main$", _set_content),
@@ -700,6 +735,10 @@ EFFECTS = (
         "ensure_workload_credential", "PUT", r"/federatedIdentityCredentials/keda-", _scaler_credential, label=":scaler"
     ),
     Effect("remove_namespace", "DELETE", r"/managedNamespaces/", _remove_namespace),
+    Effect("start_release", "POST", r"/promote\.yml/dispatches$", _start_release, once=True),
+    Effect("open_release_change", "POST", r"/change/normal$", _of_release("-5"), once=True),
+    Effect("start_release_change", "PATCH", _CHANGE, _of_release("-1", "open_release_change")),
+    Effect("close_release_change", "PATCH", _CHANGE, _of_release("3", "open_release_change", "start_release_change")),
     Effect("open_change", "POST", r"/change/normal$", _open_change_request, once=True),
     Effect("request_change_approval", "POST", r"/change/normal$", _request_approval, once=True),
     Effect("request_change_approval", "PATCH", r"/sn_chg_rest/v1/change/\w{32}$", _request_approval, label=":state"),

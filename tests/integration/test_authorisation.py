@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 import triggers
-from shared.authorisation import ANYONE, ORDER, SEE, SIGNED_IN, Subject, subject_of, why_not
+from shared.authorisation import ANYONE, ORDER, PROMOTE, SEE, SIGNED_IN, Subject, subject_of, why_not
 from shared.errors import AppStoreError
 from shared.identity import Caller
+from shared.models.promotions import PromotionRecord, PromotionState
 from shared.models.records import RequestRecord, RequestState
-from shared.register import requests
+from shared.register import promotions, requests
 from shared.register.audit import Entry
 from tests.e2e.driver import body
 from tests.integration.world import REQUESTER, TENANT, DurableClient, World
@@ -63,10 +64,33 @@ async def settled(world: World) -> RequestRecord:
     return record
 
 
+async def _promotion(record: RequestRecord) -> PromotionRecord:
+    """A promotion of the request's application that was rejected: no decision fits it any more."""
+    promotion = PromotionRecord(
+        id=f"pro-{record.id.removeprefix('req-')}",
+        application=record.application,
+        state=PromotionState.REJECTED,
+        source="dev",
+        target="qa",
+        body_hash="x",
+        tenant=record.tenant,
+        requester=record.requester,
+        requester_name=record.requester_name,
+        owner_team=record.body.owner_team,
+        request_id=record.id,
+        instance_id="none",
+        created_at=record.created_at,
+        updated_at=record.created_at,
+    )
+    entry = Entry(f"{promotion.id}:promote", record.created_at, "test", "promote", promotion.id, "test")
+    return await promotions.create(promotion, entry)
+
+
 async def _refused(route: Endpoint, record: RequestRecord, who: Caller) -> bool:
     """Whether the caller is refused, or told that there is nothing."""
     client: Any = DurableClient()
-    params = {"id": record.id, "name": record.application, "kind": "welcome", "number": "1"}
+    identifier = (await _promotion(record)).id if "promotions/{id}" in route.path else record.id
+    params = {"id": identifier, "name": record.application, "kind": "welcome", "number": "1"}
     headers = {"content-type": "application/json", "idempotency-key": f"{who.id}-{route.name}"}
     raw = b""
     if route.action == ORDER:  # refused after the caller is let in: no landing zone takes it
@@ -78,7 +102,7 @@ async def _refused(route: Endpoint, record: RequestRecord, who: Caller) -> bool:
     try:
         await _handler(route.name)(Call(who, params, {}, headers, client, raw, f"/api/{route.path}"))
     except AppStoreError as error:
-        return error.code in ("forbidden", "unknown-request", "unknown-application")
+        return error.code in ("forbidden", "unknown-request", "unknown-application", "unknown-promotion")
     return False
 
 
@@ -89,7 +113,8 @@ def _handler(name: str) -> Any:
 def _subject(route: Endpoint, record: RequestRecord) -> Subject:
     """An application, or one that is yet to be, belongs to its team: who asked for it does not count."""
     team = record.body.owner_team
-    return subject_of(record) if "requests/{id}" in route.path else Subject("", team)
+    asked_for = "requests/{id}" in route.path or "promotions/{id}" in route.path
+    return subject_of(record) if asked_for and route.action != PROMOTE else Subject("", team)
 
 
 @pytest.mark.parametrize("name", sorted(ROUTES))

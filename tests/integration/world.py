@@ -25,6 +25,9 @@ import activities.grafana
 import activities.infrastructure
 import activities.monitor
 import activities.plan
+import activities.promotion_changes
+import activities.promotions
+import activities.releases
 import activities.requests
 import activities.servicenow
 import activities.undo  # noqa: F401 - importing registers

@@ -69,7 +69,13 @@ def test_no_finding_of_the_policies_goes_unapproved() -> None:
 
 
 def test_the_rules_of_this_repository_are_valid() -> None:
-    assert [rule.id for rule in read(FOLDER)] == ["platform", "finops", "security", "change-board"]
+    assert [rule.id for rule in read(FOLDER)] == [
+        "platform",
+        "finops",
+        "security",
+        "change-board",
+        "production-release",
+    ]
 
 
 # -- counting --------------------------------------------------------------------------------------------------------

@@ -46,7 +46,7 @@ def caller(name: str, *roles: str, teams: tuple[str, ...] = (), service: bool = 
 
 ROLES = ("Requester", "Approver", "FinOps", "Operator", "Auditor", "Admin")
 ACTIONS = (
-    *("order", "see", "approve", "reject", "break_glass", "cancel", "retry", "undo", "resend"),
+    *("order", "see", "approve", "reject", "break_glass", "cancel", "retry", "undo", "promote", "resend"),
     *("renew", "approve-renewal", "delegate", "review", "audit"),
 )
 S = RequestState

@@ -116,7 +116,7 @@ class Platform:
     async def get(self, path: str = "/health", host: str = HOST) -> httpx.Response:
         context = ssl.create_default_context(cafile=str(self.kernel.ca_bundle))
         async with httpx.AsyncClient(proxy=self.kernel.proxy_url, verify=context, timeout=20) as client:
-            return await client.get(f"https://{host}{path}")
+            return await client.get(f"https://{host}{path}", headers={"Authorization": "Bearer secret"})
 
     @property
     def pid(self) -> int:
@@ -289,12 +289,15 @@ async def test_digests_come_from_content_and_can_be_verified(platform: Platform,
     os.utime(context / "app" / "server.py", (1, 1))
     (context / "app" / "notes.md").write_text("ignored by .dockerignore")
     assert await push(REPOSITORY, "2", context, context / "Dockerfile") == first
+    refused = await platform.get(f"/v2/shop/manifests/{first}", "crcontosodev.azurecr.io")
+    assert refused.status_code == 403
+    _may_read(platform)
     by_digest = await platform.get(f"/v2/shop/manifests/{first}", "crcontosodev.azurecr.io")
     assert by_digest.headers["Docker-Content-Digest"] == first
     by_tag = await platform.get("/v2/shop/manifests/2", "crcontosodev.azurecr.io")
     assert by_tag.content == by_digest.content
     assert (await platform.get("/v2/shop/manifests/3", "crcontosodev.azurecr.io")).status_code == 404
-    assert (await platform.get(f"/v2/other/manifests/{first}", "crcontosodev.azurecr.io")).status_code == 404
+    assert (await platform.get(f"/v2/other/manifests/{first}", "crcontosodev.azurecr.io")).status_code == 403
     (context / "app" / "server.py").write_text("changed")
     assert await push(REPOSITORY, "2", context, context / "Dockerfile") != first
 
@@ -323,6 +326,13 @@ def _assign(platform: Platform, role: str, scope: str, **properties: str) -> Non
     place = f"{scope}/providers/Microsoft.Authorization/roleAssignments/{role.replace(' ', '')}"
     kind = "Microsoft.Authorization/roleAssignments"
     platform.make(place, kind, principalId="pipeline", roleDefinitionId=wanted, scope=scope, **properties)
+
+
+def _may_read(platform: Platform) -> None:
+    platform.registry._store.put("refresh/secret", "pipeline")
+    condition = "@Request[Microsoft.ContainerRegistry/registries/repositories:name] StringEqualsIgnoreCase 'shop'"
+    scope = platform.registry._registry_id("crcontosodev.azurecr.io")
+    _assign(platform, "Container Registry Repository Reader", scope, condition=condition)
 
 
 async def test_only_the_roles_that_azure_asks_for_open_cluster_and_namespace(platform: Platform) -> None:

@@ -25,6 +25,23 @@ resource "azurerm_role_assignment" "deployment_pushes_images" {
   ])
 }
 
+# A release comes from the registry of the stage before: the pipeline copies it, and builds nothing.
+resource "azurerm_role_assignment" "deployment_copies_images" {
+  count = var.source_registry_id == null ? 0 : 1
+
+  name                             = uuidv5("url", "${var.source_registry_id}/${azurerm_user_assigned_identity.deployment.name}/copy")
+  scope                            = var.source_registry_id
+  role_definition_name             = "Container Registry Repository Reader"
+  principal_id                     = azurerm_user_assigned_identity.deployment.principal_id
+  principal_type                   = "ServicePrincipal"
+  skip_service_principal_aad_check = true
+  condition_version                = "2.0"
+  condition = join(" AND ", [
+    for action in ["content/read", "metadata/read"] :
+    "(!(ActionMatches{'Microsoft.ContainerRegistry/registries/repositories/${action}'}) OR @Request[Microsoft.ContainerRegistry/registries/repositories:name] StringEqualsIgnoreCase '${var.application}')"
+  ])
+}
+
 resource "azurerm_role_assignment" "deployment_reaches_cluster" {
   name                             = uuidv5("url", "${var.cluster_id}/${azurerm_user_assigned_identity.deployment.name}/reach")
   scope                            = local.cluster_scope

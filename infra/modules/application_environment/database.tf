@@ -18,7 +18,7 @@ resource "azurerm_postgresql_flexible_server" "this" {
   storage_mb                    = local.database_size.storage_mb
   auto_grow_enabled             = true
   backup_retention_days         = local.database_size.backup_days
-  geo_redundant_backup_enabled  = local.is_production
+  geo_redundant_backup_enabled  = local.is_production || var.paired_region != null
   public_network_access_enabled = var.public_network_access
   tags                          = local.tags
 

@@ -42,6 +42,17 @@ variable "location" {
   }
 }
 
+variable "paired_region" {
+  description = "Region that backups are kept in as well, in the short form; null: only in the location."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.paired_region == null || can(regex("^[a-z]+[a-z0-9]*$", var.paired_region)) && var.paired_region != var.location
+    error_message = "paired_region: the short name of another Azure region, or null."
+  }
+}
+
 variable "tags" {
   description = "Tags of every resource; the governance tags are mandatory."
   type        = map(string)
@@ -249,6 +260,17 @@ variable "registry_id" {
   validation {
     condition     = can(regex("(?i)^/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\\.ContainerRegistry/registries/[^/]+$", var.registry_id))
     error_message = "registry_id: the resource id of a container registry."
+  }
+}
+
+variable "source_registry_id" {
+  description = "Resource id of the registry of the stage before, from which releases are copied; null where nothing is copied."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.source_registry_id == null || can(regex("(?i)^/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\\.ContainerRegistry/registries/[^/]+$", var.source_registry_id))
+    error_message = "source_registry_id: the resource id of a container registry, or null."
   }
 }
 

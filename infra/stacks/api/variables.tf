@@ -24,6 +24,12 @@ variable "location" {
   nullable    = false
 }
 
+variable "paired_region" {
+  description = "Region that backups are kept in as well, in the short form; null: only in the location."
+  type        = string
+  default     = null
+}
+
 variable "tags" {
   description = "Tags of every resource; the governance tags are mandatory."
   type        = map(string)
@@ -123,6 +129,12 @@ variable "registry_id" {
   description = "Resource id of the landing zone's container registry, which is in the mode RBAC Registry + ABAC Repository Permissions."
   type        = string
   nullable    = false
+}
+
+variable "source_registry_id" {
+  description = "Resource id of the registry of the stage before, from which releases are copied; null where nothing is copied."
+  type        = string
+  default     = null
 }
 
 variable "log_workspace_id" {

@@ -40,6 +40,7 @@ module "environment" {
   environment           = var.environment
   request_id            = var.request_id
   location              = var.location
+  paired_region         = var.paired_region
   tags                  = var.tags
   names                 = var.names
   public_network_access = var.public_network_access
@@ -51,6 +52,7 @@ module "environment" {
   cluster_id            = var.cluster_id
   namespace             = var.namespace
   registry_id           = var.registry_id
+  source_registry_id    = var.source_registry_id
   log_workspace_id      = var.log_workspace_id
   monthly_budget        = var.monthly_budget
   budget_start          = var.budget_start

@@ -141,3 +141,15 @@ variable "subscription_id" {
     error_message = "subscription_id: a GUID."
   }
 }
+
+variable "paired_region" {
+  description = "Region that backups are kept in as well, in the short form; null: only in the location."
+  type        = string
+  default     = null
+}
+
+variable "source_registry_id" {
+  description = "Resource id of the registry of the stage before, from which releases are copied; null where nothing is copied."
+  type        = string
+  default     = null
+}

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from typing import Any
 
+from local.vendors import runner_tools
 from local.vendors.actions import workflows
 from local.vendors.actions.concurrency import Groups
 from local.vendors.actions.execution import Execution, github_context
@@ -30,6 +31,7 @@ class Engine:
         """Restart from scratch every run that a kill interrupted; what is left of its processes ends first."""
         await asyncio.to_thread(kill_leftovers, self.folder / "work")
         (self.folder / "logs").mkdir(parents=True, exist_ok=True)
+        runner_tools.install(self.folder / "tools", self.kernel.root / "ca" / "attestations.pem")
         for _, run in list(self.store.list("runs/")):
             if run["status"] != "completed":
                 for job in self.jobs(run["id"]):

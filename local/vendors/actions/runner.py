@@ -285,6 +285,8 @@ def _base(kernel: Kernel, folder: Path) -> dict[str, str]:
     direct = ",".join([variables.get("NO_PROXY", ""), DIRECT, *indexes])
     caches = {"UV_CACHE_DIR": str(Path.home() / ".cache/uv"), "PIP_CACHE_DIR": str(Path.home() / ".cache/pip")}
     home = {"HOME": str(folder), "NO_PROXY": direct, "no_proxy": direct}
+    # Programs that a hosted runner has; their stand-ins put them there.
+    home |= {"PATH": os.pathsep.join([str(kernel.data_dir / "actions" / "tools"), variables.get("PATH", os.defpath)])}
     return variables | caches | kept | home | dict.fromkeys(CERTIFICATES, str(bundle))
 
 

@@ -16,6 +16,7 @@ import yaml
 from local import terraform
 from local.vendors.actions import toolcache
 from local.vendors.actions.runner import Job, StepError, StepSkipped
+from local.vendors.github_attestations.sbom import spdx
 
 Inputs = dict[str, str]
 Outputs = dict[str, str]
@@ -108,7 +109,6 @@ async def azure_login(inputs: Inputs, _: dict[str, str], job: Job) -> Outputs:
     session = job.folder / ".azure" / "session.json"
     session.parent.mkdir(exist_ok=True)
     session.write_text(json.dumps({"access_token": answer["access_token"]}))
-    _command(job, "az")
     job.log(f"Subscription is set successfully: {inputs.get('subscription-id', 'none')}. Login succeeded.")
     return {}
 
@@ -199,6 +199,24 @@ async def download_artifact(inputs: Inputs, _: dict[str, str], job: Job) -> Outp
     return {"download-path": str(target)}
 
 
+async def attest(inputs: Inputs, _: dict[str, str], job: Job) -> Outputs:
+    outputs: Outputs = await job.kernel.vendor("github_attestations").attest(inputs, job)
+    return outputs
+
+
+async def upload_sarif(inputs: Inputs, _: dict[str, str], job: Job) -> Outputs:
+    return {"sarif-id": job.kernel.vendor("github_evidence").keep(job.repository, job.workspace / inputs["sarif_file"])}
+
+
+async def sbom(inputs: Inputs, _: dict[str, str], job: Job) -> Outputs:
+    """anchore/sbom-action: an SPDX document of the Python packages that the requirements pin."""
+    file = job.workspace / inputs.get("output-file", "sbom.spdx.json")
+    document = spdx(job.run["repository"], job.workspace / inputs.get("path", "."))
+    await asyncio.to_thread(file.write_text, json.dumps(document))
+    job.log(f"{len(document['packages'])} packages in {file.name}")
+    return {}
+
+
 async def nothing(_: Inputs, __: dict[str, str], job: Job) -> Outputs:
     """What it sets up is built into this runner."""
     job.log("built into the local runner")
@@ -223,9 +241,11 @@ TABLE: dict[str, Action] = {
     "actions/upload-artifact": upload_artifact,
     "actions/download-artifact": download_artifact,
     **dict.fromkeys(("azure/setup-helm", "docker/setup-buildx-action", "docker/login-action"), nothing),
-    **{f"github/codeql-action/{name}": skipped for name in ("init", "analyze", "autobuild", "upload-sarif")},
-    **{f"actions/attest{name}": skipped for name in ("", "-build-provenance", "-sbom")},
-    **dict.fromkeys(("actions/dependency-review-action", "anchore/sbom-action", "zaproxy/action-baseline"), skipped),
+    "github/codeql-action/upload-sarif": upload_sarif,
+    **dict.fromkeys(("actions/attest-build-provenance", "actions/attest-sbom"), attest),
+    "anchore/sbom-action": sbom,
+    **{f"github/codeql-action/{name}": skipped for name in ("init", "analyze", "autobuild")},
+    **dict.fromkeys(("actions/attest", "actions/dependency-review-action", "zaproxy/action-baseline"), skipped),
 }
 
 

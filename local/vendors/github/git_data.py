@@ -64,7 +64,7 @@ async def create_commit(call: Call) -> Json:
     return await git_commit(call.repository, sha)
 
 
-@operation("GET", f"{REPO}/git/commits/{{sha}}", f"{REPO}/commits/{{sha:.+}}")
+@operation("GET", f"{REPO}/git/commits/{{sha}}", f"{REPO}/commits/{{sha:(?!.*/check-runs$).+}}")
 async def get_commit(call: Call) -> Json:
     await call.repository.require_commit()
     sha = await call.repository.resolve(call.info["sha"])

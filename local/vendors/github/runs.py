@@ -97,6 +97,34 @@ async def cancel(call: Call) -> web.Response:
     return web.json_response({}, status=202)
 
 
+@operation("GET", f"{REPO}/commits/{{ref}}/check-runs")
+async def list_check_runs(call: Call) -> web.Response:
+    """The jobs of all workflow runs of a commit; a skipped job is a check run, too."""
+    sha = await call.repository.resolve(call.info["ref"])
+    if sha is None:
+        raise ApiError(422, f"No commit found for SHA: {call.info['ref']}")
+    runs = [run for run in call.actions.runs(call.repository.id) if run["head_sha"] == sha]
+    found = [_check_run(call, run, job) for run in runs for job in call.actions.jobs(run["id"])]
+    wanted = call.query.get("check_name")
+    return page(call.request, [run for run in found if wanted in (None, run["name"])], "check_runs")
+
+
+def _check_run(call: Call, run: Json, job: Json) -> Json:
+    kept = {name: job[name] for name in ("id", "name", "status", "conclusion", "started_at", "completed_at")}
+    name = call.repository.full_name
+    return kept | {
+        "node_id": f"CR_{job['id']}",
+        "head_sha": run["head_sha"],
+        "external_id": job["key"],
+        "url": f"https://api.github.com/repos/{name}/check-runs/{job['id']}",
+        "html_url": f"https://github.com/{name}/actions/runs/{run['id']}/job/{job['id']}",
+        "check_suite": {"id": run["id"]},
+        "app": {"id": 15368, "slug": "github-actions", "name": "GitHub Actions"},
+        "output": {"title": None, "summary": None, "text": None, "annotations_count": 0},
+        "pull_requests": [],
+    }
+
+
 def _find(call: Call) -> Json:
     run: Json | None = call.actions.run(int(call.info["run"]))
     if run is None or run["repository_id"] != call.repository.id:

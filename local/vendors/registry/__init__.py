@@ -10,6 +10,7 @@ import json
 import secrets
 import shutil
 import tarfile
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,9 @@ from .dockerfile import build as build_image
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar"
-WRITER = "Container Registry Repository Writer"
+WRITER, READER = "Container Registry Repository Writer", "Container Registry Repository Reader"
 REQUIREMENTS_LABEL = "local.requirements"
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 __all__ = ["REQUIREMENTS_LABEL", "BuildError", "Registry", "build"]
 
@@ -43,6 +45,9 @@ class Registry:
         """
         self._registry_id(repository.partition("/")[0])
         digest = await asyncio.to_thread(self._build, context, dockerfile)
+        return self._named(repository, tag, digest)
+
+    def _named(self, repository: str, tag: str, digest: str) -> str:
         with self._store.transaction():
             self._store.put(f"image/{repository}/{digest}", {})
             self._store.put(f"tag/{repository}:{tag}", digest)
@@ -54,12 +59,15 @@ class Registry:
         Raises:
             BuildError: nobody signed in, or the principal may not push here; in the registry's words.
         """
+        if not self._may(WRITER, repository, refresh_token):
+            raise BuildError(f"failed to push: denied: requested access to the resource is denied ({repository})")
+
+    def _may(self, role: str, repository: str, refresh_token: str) -> bool:
         server, _, name = repository.partition("/")
         principal = self._store.get(f"refresh/{refresh_token}")
-        assignments = self._kernel.vendor("arm").assignments(principal, WRITER, self._registry_id(server))
-        written = f"repositories:name] StringEqualsIgnoreCase '{name}'"
-        if not any(written in item["properties"].get("condition", "") for item in assignments):
-            raise BuildError(f"failed to push: denied: requested access to the resource is denied ({repository})")
+        assignments = self._kernel.vendor("arm").assignments(principal, role, self._registry_id(server))
+        conditions = [item["properties"].get("condition", "") for item in assignments]
+        return any(f"repositories:name] StringEqualsIgnoreCase '{name}'" in text for text in conditions)
 
     async def exchange(self, request: web.Request) -> web.Response:
         """An Entra token for a refresh token of this registry."""
@@ -93,6 +101,35 @@ class Registry:
 
     async def version(self, _request: web.Request) -> web.Response:
         return web.json_response({}, headers={"Docker-Distribution-Api-Version": "registry/2.0"})
+
+    def guarded(self, role: str, handler: Handler) -> Handler:
+        """A handler for those who hold the role for the repository; whoever may write may read."""
+
+        async def answer(request: web.Request) -> web.StreamResponse:
+            repository = f"{request.host}/{request.match_info['name']}"
+            if not (token := request.headers.get("Authorization", "").removeprefix("Bearer ")):
+                return _unknown("UNAUTHORIZED", "authentication required", 401)
+            if not any(self._may(each, repository, token) for each in {role, WRITER}):
+                return _unknown("DENIED", f"requested access to the resource is denied ({repository})", 403)
+            return await handler(request)
+
+        return answer
+
+    async def upload(self, request: web.Request) -> web.Response:
+        """A blob in one request (https://specs.opencontainers.org/distribution-spec/#post-then-put)."""
+        data = await request.read()
+        if request.query.get("digest") != self._keep(data):
+            return _unknown("DIGEST_INVALID", "provided digest did not match uploaded content", 400)
+        return web.Response(status=201, headers={"Docker-Content-Digest": request.query["digest"]})
+
+    async def put_manifest(self, request: web.Request) -> web.Response:
+        data, repository = await request.read(), f"{request.host}/{request.match_info['name']}"
+        document = json.loads(data)
+        missing = [p for p in (document["config"], *document["layers"]) if not self._blob(p["digest"]).is_file()]
+        if missing:
+            return _unknown("MANIFEST_BLOB_UNKNOWN", f"blob unknown to registry: {missing[0]['digest']}", 400)
+        digest = self._named(repository, request.match_info["reference"], self._keep(data))
+        return web.Response(status=201, headers={"Docker-Content-Digest": digest})
 
     async def manifest(self, request: web.Request) -> web.Response:
         """A manifest by tag or digest."""
@@ -168,7 +205,9 @@ def build(kernel: Kernel) -> Vendor:
     routes = [
         web.get("/v2/", registry.version),
         web.post("/oauth2/exchange", registry.exchange),
-        web.get("/v2/{name:.+}/manifests/{reference}", registry.manifest),
-        web.get("/v2/{name:.+}/blobs/{digest}", registry.blob),
+        web.get("/v2/{name:.+}/manifests/{reference}", registry.guarded(READER, registry.manifest)),
+        web.put("/v2/{name:.+}/manifests/{reference}", registry.guarded(WRITER, registry.put_manifest)),
+        web.post("/v2/{name:.+}/blobs/uploads/", registry.guarded(WRITER, registry.upload)),
+        web.get("/v2/{name:.+}/blobs/{digest}", registry.guarded(READER, registry.blob)),
     ]
-    return Vendor(name="registry", hosts=("*.azurecr.io",), routes=routes, public=registry)
+    return Vendor("registry", ("*.azurecr.io",), routes, public=registry)

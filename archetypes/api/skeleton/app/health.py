@@ -18,6 +18,7 @@ class Health(BaseModel):
     status: str
     application: str
     version: str
+    digest: str
 
 
 class Readiness(Health):
@@ -30,7 +31,7 @@ class Readiness(Health):
 def health(request: Request) -> Health:
     """Tell that the process is alive."""
     settings = request.app.state.settings
-    return Health(status="healthy", application=settings.application, version=settings.version)
+    return Health(status="healthy", application=settings.application, version=settings.version, digest=settings.digest)
 
 
 @router.get("/health/ready", responses={503: {"model": Readiness}})
@@ -47,5 +48,6 @@ def ready(request: Request, response: Response) -> Readiness:
         status="ready" if state == "available" else "degraded",
         application=settings.application,
         version=settings.version,
+        digest=settings.digest,
         dependencies={"items": state},
     )

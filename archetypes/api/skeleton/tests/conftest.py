@@ -14,7 +14,7 @@ from app.settings import Settings
 
 @pytest.fixture
 def client() -> Iterator[TestClient]:
-    settings = Settings(version="1.2.3", environment="test")
+    settings = Settings(version="1.2.3", digest="sha256:1", environment="test")
     with TestClient(create_app(settings, MemoryItems())) as client:
         yield client
 

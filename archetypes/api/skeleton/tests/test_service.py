@@ -29,7 +29,8 @@ def degraded() -> TestClient:
 def test_health_names_application_and_version(client: TestClient) -> None:
     answer = client.get("/health")
     assert answer.status_code == 200
-    assert answer.json() == {"status": "healthy", "application": Settings().application, "version": "1.2.3"}
+    runs = {"version": "1.2.3", "digest": "sha256:1"}
+    assert answer.json() == {"status": "healthy", "application": Settings().application, **runs}
 
 
 def test_ready_reports_each_dependency(client: TestClient) -> None:

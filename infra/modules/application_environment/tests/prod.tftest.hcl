@@ -109,3 +109,30 @@ run "names_outside_the_rules" {
 
   expect_failures = [var.application, var.names, var.budget_start]
 }
+
+run "a_release_is_copied_from_the_stage_before_and_from_its_own_repository_only" {
+  command = plan
+
+  variables {
+    source_registry_id = "/subscriptions/20000000-0000-0000-0000-000000000001/resourceGroups/rg-platform-qa/providers/Microsoft.ContainerRegistry/registries/crcontosoqa"
+  }
+
+  assert {
+    condition = (
+      azurerm_role_assignment.deployment_copies_images[0].role_definition_name == "Container Registry Repository Reader" &&
+      azurerm_role_assignment.deployment_copies_images[0].scope == var.source_registry_id &&
+      length(regexall("StringEqualsIgnoreCase 'payments-api'", azurerm_role_assignment.deployment_copies_images[0].condition)) == 2
+    )
+    error_message = "The pipeline reads the application's own repository in the registry of the stage before, and no other."
+  }
+}
+
+run "the_paired_region_is_another_one" {
+  command = plan
+
+  variables {
+    paired_region = "westeurope"
+  }
+
+  expect_failures = [var.paired_region]
+}

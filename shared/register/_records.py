@@ -1,0 +1,80 @@
+"""The one way in which the state of a request or of a promotion changes."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from enum import StrEnum
+
+from shared.clock import utc_now
+from shared.errors import StateConflictError, TransientIntegrationError, VendorCall
+from shared.models import Model
+from shared.register import audit
+from shared.register._table import Row, RowConflictError, Write, commit, document_of, read_many
+
+TRIES = 50
+APPLICATION = "application"
+
+
+async def change_record[S: StrEnum, R: Model](
+    kind: type[R],
+    application: str,
+    key: str,
+    change: Callable[[R], R],
+    entry: audit.Entry,
+    *,
+    expect: Sequence[S],
+    declared: Mapping[S, frozenset[S]],
+    extra: Callable[[R, dict[str, Row]], Sequence[Write]] | None = None,
+    after: Callable[[R, R], Awaitable[None]] | None = None,
+) -> R:
+    """Change a record's state together with its audit entry and further rows of the application.
+
+    The same entry id twice is one transition: the repeat returns the record as it is now.
+
+    Args:
+        kind: model of the record; it has ``state`` and ``updated_at``.
+        application: partition.
+        key: row key of the record.
+        change: makes the new record of the current one.
+        entry: what the audit trail says about it.
+        expect: states in which the change makes sense.
+        declared: which state may follow which.
+        extra: further writes, given the new record and the rows that were read.
+        after: told the record before and after the change, once it is written.
+
+    Raises:
+        StateConflictError: the record is missing or in none of the expected states (somebody else was faster).
+    """
+    what = key.partition(":")[0]
+    for _ in range(TRIES):
+        rows = await read_many(application, [key, APPLICATION, audit.HEAD, audit.entry_key(entry)])
+        if key not in rows:
+            raise StateConflictError("unknown", f"{key.replace(':', ' ')} of {application} is not in the register")
+        record = kind.model_validate(rows[key].document)
+        if audit.entry_key(entry) in rows:
+            return record
+        before: S = record.state  # type: ignore[attr-defined]
+        if before not in expect:
+            raise StateConflictError(before, f"the {what} is {before.replace('_', ' ')}")
+        new = change(record).model_copy(update={"updated_at": utc_now()})
+        _check(before, new.state, declared)  # type: ignore[attr-defined]
+        writes = [Write(key, document_of(new), etag=rows[key].etag), *audit.append(rows.get(audit.HEAD), entry)]
+        writes += extra(new, rows) if extra else []
+        try:
+            await commit(application, writes)
+        except RowConflictError:
+            continue
+        if after:
+            await after(record, new)
+        return new
+    raise busy(application)
+
+
+def _check[S: StrEnum](old: S, new: S, declared: Mapping[S, frozenset[S]]) -> None:
+    if new not in declared[old] and new is not old:
+        raise AssertionError(f"{old} -> {new} is not a declared transition")
+
+
+def busy(partition: str) -> TransientIntegrationError:
+    """So many others wrote at the same time that nobody got through."""
+    return TransientIntegrationError(
+        VendorCall("table storage", "transaction", 412), f"{partition} is written too often"
+    )
