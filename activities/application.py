@@ -45,14 +45,14 @@ async def verify_release(data: VerifyRelease) -> Nothing:
     """
     promotion = await promotions.get(data.run.application, data.run.request_id)
     record = await requests.get(promotion.application, promotion.request_id)
-    parameters = archetypes.complete_parameters(archetypes.find(record.body.archetype), record.body.parameters)
-    if not parameters.get("publicEndpoint"):
+    check = archetypes.find(record.body.archetype).health
+    if not check.path or not archetypes.applies(check.when, plans.parameters_of(record)):
         return Nothing(detail="no public endpoint: the pipeline's rollout and its record count")
     host = plans.host_of(record, promotion.target)
-    health = await read_health(host)
+    health = await read_health(host, check.path)
     said = health.digest or health.version
     wanted = data.release.digest if health.digest else data.release.commit
     if (health.status, health.application, said) != ("healthy", record.application, wanted):
         detail = f"{host} answers as {health.application} {said[:19]}: {health.status}; {wanted[:19]} was deployed"
         raise TransientIntegrationError(VendorCall("application", "read health", 200), detail)
-    return Nothing(detail=f"health 200, {said[:19]}", link=f"https://{host}/health")
+    return Nothing(detail=f"health 200, {said[:19]}", link=f"https://{host}{check.path}")

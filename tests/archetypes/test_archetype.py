@@ -17,6 +17,7 @@ COUNTS: dict[str, dict[str, str | bool]] = {
     "local.with_database ? 1 : 0": {"database": "postgres"},
     "local.with_cluster ? 1 : 0": {"cluster": "dedicated"},
     "var.platform_principal_id == null ? 0 : 1": {"platformAccess": True},
+    "var.source_registry_id == null ? 0 : 1": {},
 }
 ARM_TYPES = {
     "azurerm_resource_group": "Microsoft.Resources/resourceGroups",
@@ -84,7 +85,7 @@ def test_stack_uses_its_own_words_only(archetype: dict[str, Any], objects: list[
     for entry in objects:
         assert entry["system"] in {"azure", "github", "kubernetes"}
         assert entry["owner"] in {"terraform", "app-store", "pipeline"}
-        assert entry["scope"] in {"application", "environment", "first-environment"}
+        assert entry["scope"] in {"application", "environment", "first-environment", "later-environments"}
         assert set(entry.get("prices", {})) <= set(archetype["environments"])
         assert set(entry.get("when", {})) <= {*archetype["parameters"]["properties"], "platformAccess"}
 

@@ -25,6 +25,7 @@ COUNTS: dict[str, dict[str, object]] = {
     "local.with_database ? 1 : 0": {"database": "postgres"},
     "local.with_cluster ? 1 : 0": {"cluster": "dedicated"},
     "var.platform_principal_id == null ? 0 : 1": {"platformAccess": True},
+    "var.source_registry_id == null ? 0 : 1": {},  # the scope says where
 }
 OF_KEDA = {"ScaledObject", "TriggerAuthentication"}
 
