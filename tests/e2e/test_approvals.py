@@ -25,9 +25,9 @@ def _told(desk: Desk, request_id: str) -> dict[str, str]:
 @pytest.mark.long
 def test_nobody_decides_and_everybody_was_told(fresh_stack: StackFactory) -> None:
     """The host dies between reminder and escalation, and each is told once all the same."""
-    desk = Desk(fresh_stack("undecided", host_environment={"APPSTORE_APPROVAL_HOURS": "0.006"}))
+    desk = Desk(fresh_stack("undecided", host_environment={"APPSTORE_APPROVAL_HOURS": "0.03"}))
     request_id, digest = desk.planned("undecided-api")
-    until("the reminder", lambda: _told(desk, request_id).get("reminder") == "sent" or None, 60)
+    until("the reminder", lambda: _told(desk, request_id).get("reminder") == "sent" or None, 120)
     desk.stack.kill_host()
     desk.stack.start_host()
     expired = desk.wait(request_id, "expired", seconds=120)
