@@ -23,14 +23,15 @@ def _told(desk: Desk, request_id: str) -> dict[str, str]:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(600)
 def test_nobody_decides_and_everybody_was_told(fresh_stack: StackFactory) -> None:
     """The host dies between reminder and escalation, and each is told once all the same."""
-    desk = Desk(fresh_stack("undecided", host_environment={"APPSTORE_APPROVAL_HOURS": "0.03"}))
+    desk = Desk(fresh_stack("undecided", host_environment={"APPSTORE_APPROVAL_HOURS": "0.05"}))
     request_id, digest = desk.planned("undecided-api")
-    until("the reminder", lambda: _told(desk, request_id).get("reminder") == "sent" or None, 120)
+    until("the reminder", lambda: _told(desk, request_id).get("reminder") == "sent" or None, 150)
     desk.stack.kill_host()
     desk.stack.start_host()
-    expired = desk.wait(request_id, "expired", seconds=120)
+    expired = desk.wait(request_id, "expired", seconds=200)
     assert expired["escalatedAt"]
     wanted = dict.fromkeys(("reminder", "escalation", "expired"), "sent")
     until("all messages", lambda: _told(desk, request_id) == wanted or None, 60)
@@ -40,6 +41,7 @@ def test_nobody_decides_and_everybody_was_told(fresh_stack: StackFactory) -> Non
 
 
 @pytest.mark.long
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("verdict", ["approved", "rejected"])
 def test_what_servicenow_decides_happens_here(desk: Desk, verdict: str) -> None:
     headers = servicenow_headers(desk.stack)
