@@ -61,3 +61,25 @@ def test_storage_without_azurite_says_busy(stand_ins: StandIns) -> None:
     answer = stand_ins.client.get(TABLES, headers=token | HEADERS)
     assert answer.status_code == 503
     assert answer.headers["x-ms-error-code"] == "ServerBusy"
+
+
+def test_a_container_that_resource_manager_made_is_there_and_no_other(with_storage: StandIns) -> None:
+    group = "https://management.azure.com/subscriptions/20000000-0000-0000-0000-000000000001/resourceGroups/rg-sales"
+    account = f"{group}/providers/Microsoft.Storage/storageAccounts/stsales"
+    arm, sku = with_storage.bearer("https://management.azure.com"), {"name": "Standard_LRS"}
+    made: list[tuple[str, dict[str, object]]] = [
+        (group, {"location": "westeurope"}),
+        (account, {"location": "westeurope", "sku": sku, "properties": {}}),
+        (f"{account}/blobServices/default/containers/data", {"properties": {}}),
+    ]
+    for place, body in made:
+        answer = with_storage.client.put(f"{place}?api-version=2025-06-01", json=body, headers=arm)
+        assert answer.status_code in (200, 201, 202), answer.text
+    storage = with_storage.bearer("https://storage.azure.com") | {"x-ms-version": "2024-11-04"}
+    blob = "https://stsales.blob.core.windows.net/data/input/a%20day.csv"
+    for content in ("one", "two"):
+        headers = storage | {"x-ms-blob-type": "BlockBlob"}
+        assert with_storage.client.put(blob, content=content, headers=headers).status_code == 201
+    assert with_storage.client.get(blob, headers=storage).text == "two"
+    for foreign in (blob.replace("stsales", "stother"), blob.replace("/data/", "/other/")):
+        assert with_storage.client.get(foreign, headers=storage).status_code >= 400
