@@ -145,6 +145,7 @@ PROMOTION_CASES = [
     _case("open finding", "PRM-011", alerts=[{"state": "open", "severity": "high"}]),
     _case("small finding", alerts=[{"state": "open", "severity": "medium"}]),
     _case("strange finding", "PRM-011", alerts=[{"state": "open", "severity": "x"}]),
+    _case("finding of a number", "PRM-000", alerts=[{"state": "open", "severity": 0}]),
     _altered(
         "excepted soak",
         lambda document: (document.update(deployments=SHORTLY), _application(ownerTeam=LEGACY)(document)),

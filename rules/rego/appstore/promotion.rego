@@ -305,6 +305,7 @@ violations contains common.finding("PRM-010", "error", message, sprintf("/freeze
 
 violations contains common.finding("PRM-011", "error", message, sprintf("/alerts/%d", [index])) if {
 	some index, alert in entries.alerts
+	readable("alerts", alert)
 	alert.state == "open"
 	blocking(alert.severity)
 	message := sprintf("A finding of the static analysis of severity %s is open.", [alert.severity])
