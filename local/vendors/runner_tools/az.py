@@ -34,7 +34,8 @@ def main(arguments: list[str]) -> str:
     config = Path.home() / ".docker" / "config.json"
     config.parent.mkdir(exist_ok=True)
     auth = base64.b64encode(f"{USER}:{refresh}".encode()).decode()
-    config.write_text(json.dumps({"auths": {server: {"auth": auth}}}))
+    kept = json.loads(config.read_text())["auths"] if config.exists() else {}
+    config.write_text(json.dumps({"auths": {**kept, server: {"auth": auth}}}))
     return "Login Succeeded"
 
 
