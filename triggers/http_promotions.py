@@ -112,9 +112,10 @@ async def create_promotion(call: Call) -> Answer:
 )
 async def roll_back_promotion(call: Call) -> Answer:
     """Ask for a promotion of what ran in the stage before; a freeze does not stop it."""
+    key = _key(call)
     application, original = await _application(call), await _visible(call)
     authorisation.require(call.caller, PROMOTE, subject_of(application))
-    key, body = _key(call), call.body(RollbackRequest)
+    body = call.body(RollbackRequest)
     found = await intake.already_asked(application, call.caller, f"{original.id}\x00{key}", body)
     if found is None:
         if original.state not in PROMOTION_STATES[PROMOTE]:

@@ -41,6 +41,7 @@ def _exception(application: str) -> str:
     return f"{{rule: PLN-004, application: {application}, {people}, reason: until the endpoint is there, {days}}}"
 
 
+@pytest.mark.long
 def test_a_plan_is_void_when_an_exception_a_price_or_the_skeleton_changes(
     fresh_stack: StackFactory, tmp_path: Path
 ) -> None:

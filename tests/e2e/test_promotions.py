@@ -113,6 +113,7 @@ def _earlier(moment: str, seconds: int) -> str:
     return then.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+@pytest.mark.long
 @pytest.mark.timeout(3600)
 def test_one_release_goes_through_to_prod_by_one_digest_and_back(desk: Desk) -> None:
     promoter = Promoter(desk, "journey-api")
