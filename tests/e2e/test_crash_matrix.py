@@ -34,7 +34,7 @@ SYSTEMS = (
     "teams",
 )
 AGENT = "appstore-orchestrator"
-SAMPLE = 4
+SAMPLE = 3
 LANES = 6
 type StackFactory = Callable[..., Stack]
 

@@ -63,7 +63,7 @@ def _drawn(names: list[str], count: int) -> list[str]:
 
 
 def test_some_steps_fail_once_and_a_retry_makes_no_earlier_call_again(desk: Desk) -> None:
-    _fail_once(desk, "retried-api", _drawn(list(STEPS), 2))
+    _fail_once(desk, "retried-api", _drawn(list(STEPS), 1))
 
 
 @pytest.mark.long
@@ -116,6 +116,7 @@ def _undo_after_failure(desk: Desk, step: str) -> None:
     desk.wait(again, "awaiting_approval")
 
 
+@pytest.mark.long
 def test_undo_after_a_failure_leaves_nothing_and_the_same_request_again_works(desk: Desk) -> None:
     (step,) = _drawn(APPROVED, 1)
     _undo_after_failure(desk, step)

@@ -25,15 +25,15 @@ SYSTEMS = {
 OBJECTS = {"servicenow": 3, "grafana": 3, "backstage": 3, "github_projects": 3, "teams": 1}  # the welcome as well
 
 
-IN_THE_SUITE = (("grafana", "gone"),)
 CASES = [
-    pytest.param(system, outage, marks=() if (system, outage) in IN_THE_SUITE else pytest.mark.long)
+    (system, outage)
     for system in SYSTEMS
     for outage in OUTAGES
     if system != "teams" or outage == "gone"  # otherwise nobody knows whether the message arrived: see below
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("system", "outage"), CASES)
 def test_without_an_optional_system_the_application_runs_degraded_and_a_retry_heals_it(
     desk: Desk, system: str, outage: str

@@ -113,6 +113,7 @@ async def test_whole_life_of_a_stack(run: Run) -> None:
     assert run.arm.dns_record("shop.dev.apps.contoso.com") is None
 
 
+@pytest.mark.long
 async def test_drift_is_seen_and_healed(run: Run) -> None:
     await run("apply", "-auto-approve", "-input=false", "-no-color")
     group = run.arm.resource(GROUP)
@@ -152,6 +153,7 @@ async def test_what_exists_is_not_adopted(run: Run) -> None:
     await run.plan(0)
 
 
+@pytest.mark.long
 async def test_a_group_with_foreign_contents_stays(run: Run) -> None:
     await run("apply", "-auto-approve", "-input=false", "-no-color")
     foreign = f"{GROUP}/providers/Microsoft.Cache/redis/by-hand"
@@ -197,6 +199,7 @@ async def test_a_cancelled_run_loses_nothing(run: Run) -> None:
     await run.plan(0)
 
 
+@pytest.mark.long
 async def test_a_fault_is_ridden_out_and_a_lasting_one_is_told(run: Run) -> None:
     faults = run.kernel.faults
     faults.add(Fault("drop_after", "arm", "PUT", r"/vaults/kv-shop-dev\?"))
