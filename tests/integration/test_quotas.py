@@ -153,8 +153,8 @@ async def test_a_dedicated_cluster_is_priced_and_planned(world: World) -> None:
     assert world
     shared = preview_document(await judge(ApplicationRequest.model_validate(body("plain-api")), REQUESTER))
     own = preview_document(await judge(ApplicationRequest.model_validate(body("own-api", **OWN)), REQUESTER))
-    keys = {line["key"]: line["quantity"] for line in own["estimate"]["lines"]}
-    assert (keys["aks.node.Standard_D4ds_v5"], keys["load_balancer.standard"]) == ("3", "1")
+    keys = {line["key"]: Decimal(line["quantity"]) for line in own["estimate"]["lines"]}
+    assert (keys["aks.node.Standard_D4ds_v5"], keys["load_balancer.standard"]) == (Decimal(3), Decimal(1))
     assert "aks.namespace.small" not in keys
     assert Decimal(own["estimate"]["monthly"]) > Decimal(shared["estimate"]["monthly"]) + 500
     made = {change["type"] for change in own["changes"]} - {change["type"] for change in shared["changes"]}
