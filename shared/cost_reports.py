@@ -22,7 +22,8 @@ from shared.settings import load
 
 _LEASE = timedelta(seconds=180)  # longer than a question with all its tries
 _PATIENCE = 25.0  # seconds; a reader of the very first report waits for whoever fetches it
-_LOOK = 0.1
+_LOOK = 0.1  # seconds until a reader looks again: at first, and at most; many who look often only slow the one down
+_SLOWEST_LOOK = 2.0
 _PAUSE = 60.0  # seconds until the next question when the vendor does not say
 _LEAST = 5.0  # and at least, whatever it says
 _SETTLED_DAYS = 6  # after the month: later nothing is added to it any more
@@ -50,7 +51,7 @@ def months(today: date) -> list[str]:
 
 async def read_costs(subscription: str, month: str) -> Reading:
     """The latest report of a subscription's month; a newer one is fetched by exactly one of all who read."""
-    holder = uuid.uuid4().hex
+    holder, pause = uuid.uuid4().hex, _LOOK
     deadline = asyncio.get_running_loop().time() + _PATIENCE
     while True:
         found, now = await cost_cache.find(subscription, month), utc_now()
@@ -65,7 +66,8 @@ async def read_costs(subscription: str, month: str) -> Reading:
         if asyncio.get_running_loop().time() > deadline:
             detail = "somebody else is fetching the report and does not come to an end"
             raise TransientIntegrationError(VendorCall("cost management", "query costs"), detail, _PAUSE)
-        await asyncio.sleep(_LOOK)
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, _SLOWEST_LOOK)
 
 
 def _fresh(found: CostCacheRecord, month: str) -> bool:
