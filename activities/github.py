@@ -7,7 +7,7 @@ from shared import archetypes
 from shared import plan as plans
 from shared.clients import github, github_actions
 from shared.clients._github import owner
-from shared.errors import ConflictError, PermanentIntegrationError, TransientIntegrationError, VendorCall
+from shared.errors import ConflictError, VendorCall
 from shared.guard import Action, Facts, permit
 from shared.models.plan import MadeObject
 from shared.models.records import RequestRecord
@@ -201,9 +201,6 @@ async def read_pipeline_run(data: ReadPipelineRun) -> PipelineRun:
     Idempotency: reads only.
     """
     found = await github_actions.read_run(data.repository, data.run_id)
-    if found.id != data.run_id:
-        call = VendorCall("github", "get workflow run", 200)
-        raise TransientIntegrationError(call, f"the answer is run {found.id}, not {data.run_id}")
     return PipelineRun(
         repository=data.repository,
         run_id=found.id,
@@ -222,13 +219,7 @@ async def read_deployment(data: ReadPipelineRun) -> PipelineRun:
     Raises:
         PermanentIntegrationError: the run failed; the sentence names job and step.
     """
-    found = await github_actions.read_run(data.repository, data.run_id)
-    if found.conclusion != "success":
-        where = await github_actions.read_failure(data.repository, data.run_id)
-        call = VendorCall("github", "pipeline run")
-        raise PermanentIntegrationError(
-            call, f"{found.conclusion}: {where or 'no failed step named'}, see {found.html_url}"
-        )
+    found = await github_actions.require_success(data.repository, data.run_id)
     return PipelineRun(
         repository=data.repository,
         run_id=found.id,

@@ -3,7 +3,7 @@
 from activities._activity import activity
 from shared.clients import servicenow
 from shared.clients.servicenow import Change
-from shared.errors import ConflictError, NotFoundError, TransientIntegrationError, VendorCall
+from shared.errors import NotFoundError, VendorCall
 from shared.guard import Action, Facts, permit
 from shared.models.promotions import PromotionKind, PromotionRecord
 from shared.models.runs import ActivityInput, Nothing
@@ -78,12 +78,7 @@ async def check_release_conflicts(data: ActivityInput) -> Nothing:
         ConflictError: something stands against the change.
     """
     change = await _ours(data.run.request_id)
-    call = VendorCall("servicenow", "check conflicts", 200)
-    found = await servicenow.check_conflicts(change)
-    if found is None:
-        raise TransientIntegrationError(call, f"the conflict check of {change.number} still runs")
-    if found:
-        raise ConflictError(call, f"{change.number} conflicts with {', '.join(found)}")
+    await servicenow.require_no_conflict(change)
     return Nothing(detail=f"{change.number}: no conflict")
 
 

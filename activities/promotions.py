@@ -115,13 +115,4 @@ def _entry(record: PromotionRecord, action: str, detail: str) -> Entry:
 
 async def _snapshot(record: PromotionRecord) -> PromotionSnapshot:
     done = [step for step in await steps.of_request(record.application, record.id) if step.state is StepState.DONE]
-    return PromotionSnapshot(
-        state=record.state,
-        source=record.source,
-        target=record.target,
-        release=record.release,
-        digest=record.document_reference.digest if record.document_reference else None,
-        decide_before=record.decide_before,
-        record_systems=record.record_systems,
-        done=[step.name for step in done],
-    )
+    return PromotionSnapshot.of(record, done=[step.name for step in done])

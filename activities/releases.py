@@ -14,7 +14,6 @@ from shared.clients._github import owner
 from shared.clients.github_evidence import AttestationSettings, DeploymentAnswer
 from shared.clock import utc_now
 from shared.errors import (
-    PermanentIntegrationError,
     PolicyViolationError,
     TransientIntegrationError,
     VendorCall,
@@ -52,7 +51,7 @@ async def evaluate_promotion(data: EvaluatePromotion) -> PromotionSnapshot:
     """
     record = await promotions.get(data.run.application, data.run.request_id)
     if record.state is not _S.EVALUATING or record.attempt != data.run.attempt:
-        return snapshot(record)
+        return PromotionSnapshot.of(record)
     evidence, release = await _gather(record)
     if not release.digest:
         stage = record.source if record.kind is PromotionKind.PROMOTE else record.target
@@ -61,12 +60,12 @@ async def evaluate_promotion(data: EvaluatePromotion) -> PromotionSnapshot:
             title="There is nothing to promote",
             detail=f"GitHub has no record of an image of {record.application} that answered in {stage}.",
         )
-        return snapshot(await _refuse(record, release, problem))
+        return PromotionSnapshot.of(await _refuse(record, release, problem))
     judgement, denied = await _judge(record, release, evidence, data.at)
     await policy_decisions.keep(record.application, [judgement.decision])
     if denied:
-        return snapshot(await _refuse(record, release, _denial(denied)))
-    return snapshot(await _put_up(record, release, evidence, judgement, data.at))
+        return PromotionSnapshot.of(await _refuse(record, release, _denial(denied)))
+    return PromotionSnapshot.of(await _put_up(record, release, evidence, judgement, data.at))
 
 
 async def _gather(record: PromotionRecord) -> tuple[Evidence, Release]:
@@ -226,19 +225,6 @@ async def _needs(record: PromotionRecord, findings: list[str]) -> list[ApprovalN
     return [need for need in approval_rules.needed(facts, record.requester) if need.decided_in == "appstore"]
 
 
-def snapshot(record: PromotionRecord) -> PromotionSnapshot:
-    """The promotion as its orchestrator needs it."""
-    return PromotionSnapshot(
-        state=record.state,
-        source=record.source,
-        target=record.target,
-        release=record.release,
-        digest=record.document_reference.digest if record.document_reference else None,
-        decide_before=record.decide_before,
-        record_systems=record.record_systems,
-    )
-
-
 @activity
 async def start_release(data: StartPromotion) -> PipelineRun:
     """Have the gates judged once more, then start the repository's own pipeline for this release.
@@ -288,11 +274,7 @@ async def read_release(data: ReadPipelineRun) -> PipelineRun:
     Raises:
         PermanentIntegrationError: the run failed; the sentence names job and step.
     """
-    found = await github_actions.read_run(data.repository, data.run_id)
-    if found.conclusion != "success":
-        where = await github_actions.read_failure(data.repository, data.run_id)
-        detail = f"{found.conclusion}: {where or 'no failed step named'}, see {found.html_url}"
-        raise PermanentIntegrationError(VendorCall("github", "pipeline run"), detail)
+    found = await github_actions.require_success(data.repository, data.run_id)
     return PipelineRun(
         repository=data.repository,
         run_id=found.id,

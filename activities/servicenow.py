@@ -6,7 +6,7 @@ from shared.clients import servicenow
 from shared.clients.servicenow import Change, ChangeApproval
 from shared.clock import utc_now
 from shared.decisions import open_needs
-from shared.errors import ConflictError, NotFoundError, StateConflictError, TransientIntegrationError, VendorCall
+from shared.errors import ConflictError, NotFoundError, StateConflictError, VendorCall
 from shared.guard import Action, Facts, Permit, permit
 from shared.models.approval import PlanDecision
 from shared.models.plan import MadeObject
@@ -238,12 +238,7 @@ async def check_change_conflicts(data: ActivityInput) -> Nothing:
         ConflictError: something stands against the change.
     """
     change = await _ours(await _record(data))
-    call = VendorCall("servicenow", "check conflicts", 200)
-    found = await servicenow.check_conflicts(change)
-    if found is None:
-        raise TransientIntegrationError(call, f"the conflict check of {change.number} still runs")
-    if found:
-        raise ConflictError(call, f"{change.number} conflicts with {', '.join(found)}")
+    await servicenow.require_no_conflict(change)
     return Nothing(detail=f"{change.number}: no conflict")
 
 

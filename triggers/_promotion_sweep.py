@@ -1,41 +1,29 @@
 """The part of the sweep that looks after promotions."""
 
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from shared.clock import utc_now
 from shared.errors import StateConflictError
-from shared.log import LOGGER
 from shared.models.problem import Problem
 from shared.models.promotions import RUNNING_STATES, PromotionRecord, PromotionState
 from shared.register import leases, promotions
 from shared.register.audit import Entry
 from triggers._promotion_intake import start, wake
+from triggers._sweeping import ENDED, HINT_SECONDS, ORPHAN_SECONDS, apart, older
 
 _S = PromotionState
-_ORPHAN_SECONDS = 20
-_HINT_SECONDS = 3600
 _DECIDED = (_S.DEPLOYING, _S.REJECTED, _S.CANCELLED)
 _CHANGING = (_S.DEPLOYING, _S.VERIFYING)
-_ENDED = frozenset({"Completed", "Failed", "Terminated", "Canceled"})
 
 
 async def sweep_promotions(client: Any) -> None:
     """Start promotions that nobody started, park those whose orchestration is gone, repeat lost hints."""
     async for record in promotions.in_states(sorted(RUNNING_STATES)):
-        if _older(record.updated_at, _ORPHAN_SECONDS):
-            await _apart(record, client)
+        if older(record.updated_at, ORPHAN_SECONDS):
+            await apart(record.id, _look_after(client, record))
     async for record in promotions.in_states(_DECIDED):
-        if not _older(record.updated_at, _HINT_SECONDS):
+        if not older(record.updated_at, HINT_SECONDS):
             await wake(client, record)
-
-
-async def _apart(record: PromotionRecord, client: Any) -> None:
-    """One promotion that cannot be looked after does not keep the others from it."""
-    try:
-        await _look_after(client, record)
-    except Exception:  # noqa: BLE001 - whatever it is, the next minute tries again
-        LOGGER.exception("the sweep could not look after %s", record.id)
 
 
 async def _look_after(client: Any, record: PromotionRecord) -> None:
@@ -43,7 +31,7 @@ async def _look_after(client: Any, record: PromotionRecord) -> None:
     state = status.runtime_status.value if status and status.runtime_status else None
     if state is None:
         await start(client, record)
-    elif state in _ENDED:
+    elif state in ENDED:
         await _park(record, f"The orchestration ended as {state}.")
     elif record.state in _CHANGING:
         await leases.acquire(record.application, record.id, utc_now())
@@ -61,7 +49,3 @@ async def _park(record: PromotionRecord, detail: str) -> None:
 
     await promotions.transition(record.application, record.id, parked, entry, expect=[record.state])
     await leases.release(record.application, record.id)
-
-
-def _older(moment: str, seconds: float) -> bool:
-    return datetime.fromisoformat(moment) < datetime.now(UTC) - timedelta(seconds=seconds)

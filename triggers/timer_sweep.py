@@ -1,7 +1,5 @@
 """The sweep: once a minute, whatever a dying process left between two lines is finished."""
 
-from collections.abc import Awaitable
-from datetime import UTC, datetime
 from typing import Any
 
 import azure.durable_functions as df
@@ -20,6 +18,7 @@ from shared.register.audit import Entry
 from shared.telemetry.metrics import measure
 from triggers._intake import give_back, pace, start, start_once
 from triggers._promotion_sweep import sweep_promotions
+from triggers._sweeping import ENDED, HINT_SECONDS, ORPHAN_SECONDS, age, apart, older
 from triggers._views import base
 from triggers._wake import wake
 from triggers.http_messages import start_sending
@@ -27,10 +26,7 @@ from triggers.http_messages import start_sending
 blueprint = df.Blueprint()
 
 _S = RequestState
-_ORPHAN_SECONDS = 20
 _DECIDED = (_S.PLANNING, _S.PROVISIONING, _S.REJECTED, _S.CANCELLED)
-_HINT_HOURS = 1
-_ENDED = frozenset({"Completed", "Failed", "Terminated", "Canceled"})
 
 
 async def sweep(timer: func.TimerRequest, client) -> None:  # type: ignore[no-untyped-def] # noqa: ANN001, ARG001 - the SDK sets the hint
@@ -38,38 +34,30 @@ async def sweep(timer: func.TimerRequest, client) -> None:  # type: ignore[no-un
     ages = {"claims": 0.0, "requests": 0.0}
     pending = 0
     async for claim in claims.unfinished():
-        ages["claims"] = max(ages["claims"], _age(claim.claimed_at))
-        if _older(claim.claimed_at, _ORPHAN_SECONDS):
-            await _apart(claim.request_id, _finish_claim(client, claim))
+        ages["claims"] = max(ages["claims"], age(claim.claimed_at))
+        if older(claim.claimed_at, ORPHAN_SECONDS):
+            await apart(claim.request_id, _finish_claim(client, claim))
     async for record in requests.in_states(sorted(RUNNING_STATES)):
         if record.state is _S.AWAITING_APPROVAL:
             pending += 1
         else:
-            ages["requests"] = max(ages["requests"], _age(record.updated_at))
-        if _older(record.updated_at, _ORPHAN_SECONDS):
-            await _apart(record.id, _look_after(client, record))
+            ages["requests"] = max(ages["requests"], age(record.updated_at))
+        if older(record.updated_at, ORPHAN_SECONDS):
+            await apart(record.id, _look_after(client, record))
     _measure(ages, pending)
     async for record in requests.in_states(_DECIDED):
-        if not _older(record.updated_at, _HINT_HOURS * 3600):
-            await _apart(record.id, wake(client, record))
+        if not older(record.updated_at, HINT_SECONDS):
+            await apart(record.id, wake(client, record))
     await sweep_promotions(client)
     async for intent in intents.due():
-        if _older(intent.updated_at, _ORPHAN_SECONDS):
-            await _apart(intent.key, start_sending(client, intent))
+        if older(intent.updated_at, ORPHAN_SECONDS):
+            await apart(intent.key, start_sending(client, intent))
 
 
 def _measure(ages: dict[str, float], pending: int) -> None:
-    for queue, age in ages.items():
-        measure("appstore.queue.age", age, {"appstore.queue": queue})
+    for queue, oldest in ages.items():
+        measure("appstore.queue.age", oldest, {"appstore.queue": queue})
     measure("appstore.approvals.pending", pending)
-
-
-async def _apart(request_id: str, work: Awaitable[None]) -> None:
-    """One request that cannot be looked after does not keep the others from it."""
-    try:
-        await work
-    except Exception:  # noqa: BLE001 - whatever it is, the next minute tries again
-        LOGGER.exception("the sweep could not look after %s", request_id)
 
 
 async def _finish_claim(client: Any, claim: ClaimRecord) -> None:
@@ -88,7 +76,7 @@ async def _look_after(client: Any, record: RequestRecord) -> None:
     state = status.runtime_status.value if status and status.runtime_status else None
     if state is None:
         await _start(client, record)
-    elif state in _ENDED:
+    elif state in ENDED:
         await _park(record, f"The orchestration ended as {state}.")
     else:
         await leases.acquire(record.application, record.id, utc_now())
@@ -147,14 +135,6 @@ def _parked(old: RequestRecord, seen: RequestRecord, problem: Problem) -> Reques
     if old.instance_id != seen.instance_id:
         raise StateConflictError(old.state, "another attempt is at work already")
     return old.model_copy(update={"state": _S.PARKED, "problem": problem})
-
-
-def _older(moment: str, seconds: float) -> bool:
-    return _age(moment) > seconds
-
-
-def _age(moment: str) -> float:
-    return (datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds()
 
 
 bound = blueprint.durable_client_input(client_name="client")(sweep)

@@ -8,6 +8,7 @@ from typing import Any
 
 from shared.clients._github import GITHUB, owner
 from shared.clients._http import Call
+from shared.errors import PermanentIntegrationError, TransientIntegrationError, VendorCall
 from shared.models import Model
 
 _PAGE = 100
@@ -108,8 +109,31 @@ async def dispatch(name: str, workflow: str, inputs: dict[str, str]) -> int:
 
 
 async def read_run(name: str, run_id: int) -> RunAnswer:
-    """A workflow run."""
-    return await GITHUB.read(Call("get workflow run", "GET", _repo(name, f"/actions/runs/{run_id}")), RunAnswer)
+    """A workflow run.
+
+    Raises:
+        TransientIntegrationError: the answer is another run.
+    """
+    call = Call("get workflow run", "GET", _repo(name, f"/actions/runs/{run_id}"))
+    found = await GITHUB.read(call, RunAnswer)
+    if found.id != run_id:
+        wrong = VendorCall("github", call.operation, 200)
+        raise TransientIntegrationError(wrong, f"the answer is run {found.id}, not {run_id}")
+    return found
+
+
+async def require_success(name: str, run_id: int) -> RunAnswer:
+    """A workflow run that has ended well.
+
+    Raises:
+        PermanentIntegrationError: it failed; the sentence names job and step.
+    """
+    found = await read_run(name, run_id)
+    if found.conclusion != "success":
+        where = await read_failure(name, run_id)
+        detail = f"{found.conclusion}: {where or 'no failed step named'}, see {found.html_url}"
+        raise PermanentIntegrationError(VendorCall("github", "pipeline run"), detail)
+    return found
 
 
 async def find_run_by_id(name: str, run_id: int) -> RunAnswer | None:

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from shared.clients._http import Answer, Call
 from shared.clients._servicenow import ServiceNowSettings, base, vendor
-from shared.errors import ConflictError, PermanentIntegrationError, VendorCall
+from shared.errors import ConflictError, PermanentIntegrationError, TransientIntegrationError, VendorCall
 from shared.guard import Permit
 from shared.models import Model
 from shared.settings import load
@@ -232,6 +232,20 @@ async def cancel_change(change: Change, reason: str, permit: Permit) -> None:
     body = {"state": CANCELED, "work_notes": f"{permit.action.kind}: {reason}"}
     call = Call("cancel change", "PATCH", f"{_CHANGES}/{change.sys_id}", body)
     await vendor().read(call, _ChangeAnswer)
+
+
+async def require_no_conflict(change: Change) -> None:
+    """Demand that the instance's own check found nothing against the change; the first call starts the check.
+
+    Raises:
+        TransientIntegrationError: the check still runs.
+        ConflictError: something stands against the change.
+    """
+    call, found = VendorCall("servicenow", "check conflicts", 200), await check_conflicts(change)
+    if found is None:
+        raise TransientIntegrationError(call, f"the conflict check of {change.number} still runs")
+    if found:
+        raise ConflictError(call, f"{change.number} conflicts with {', '.join(found)}")
 
 
 async def check_conflicts(change: Change) -> list[str] | None:

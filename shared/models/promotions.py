@@ -1,7 +1,8 @@
 """A promotion: one release of an application, brought from one stage to the next, or a stage brought back."""
 
+from collections.abc import Sequence
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
 from pydantic import ConfigDict, Field
 
@@ -179,6 +180,20 @@ class PromotionSnapshot(Effect):
     decide_before: str | None = None
     record_systems: list[str] = []
     done: list[str] = []
+
+    @classmethod
+    def of(cls, record: PromotionRecord, done: Sequence[str] = ()) -> Self:
+        """The snapshot of a row, with the names of the steps that are done."""
+        return cls(
+            state=record.state,
+            source=record.source,
+            target=record.target,
+            release=record.release,
+            digest=record.document_reference.digest if record.document_reference else None,
+            decide_before=record.decide_before,
+            record_systems=record.record_systems,
+            done=list(done),
+        )
 
 
 class EvaluatePromotion(ActivityInput):

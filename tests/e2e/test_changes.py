@@ -42,13 +42,14 @@ def _exception(application: str) -> str:
 
 
 @pytest.mark.long
-def test_a_plan_is_void_when_an_exception_a_price_or_the_skeleton_changes(
+def test_a_plan_is_void_when_a_rule_an_exception_a_price_or_the_skeleton_changes(
     fresh_stack: StackFactory, tmp_path: Path
 ) -> None:
     root = _copy(tmp_path / "app")
     desk = Desk(fresh_stack("changes", root=root))
     request_id, digest = desk.planned("moving-api")
     changes: tuple[Callable[[], None], ...] = (
+        lambda: _insert(root / "rules/rego/appstore/plan.rego", "import rego.v1", "import rego.v1\n\n# one line more"),
         lambda: _insert(root / "rules/exceptions.yaml", "exceptions: []", f"exceptions: [{_exception('moving-api')}]"),
         lambda: _insert(root / "rules/prices.json", '"note": "', '"note": "New. '),
         lambda: _insert(root / "archetypes/api/skeleton/app/health.py", '"""', '"""Changed. '),
@@ -66,7 +67,7 @@ def test_a_plan_is_void_when_an_exception_a_price_or_the_skeleton_changes(
     warned = desk.call("GET", f"requests/{request_id}/plan", "operator").json()["verdicts"]["dev"]["warn"]
     assert [(item["id"], item["severity"]) for item in warned] == [("PLN-092", "info")]
     kept = desk.call("GET", f"requests/{request_id}/policy-decisions", "auditor").json()["decisions"]
-    assert len({item["revision"] for item in kept}) == 2
+    assert len({item["revision"] for item in kept}) == 3
     desk.approve(request_id, digest)
     desk.wait(request_id, "provisioning", "succeeded")
 

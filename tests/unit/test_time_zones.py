@@ -17,7 +17,7 @@ from shared.models.application_request import ApplicationRequest
 from shared.telemetry.spans import nanoseconds
 from tests import clocks
 from tests.e2e.driver import body
-from triggers.timer_sweep import _age, _older
+from triggers._sweeping import age, older
 
 ZONES = {
     "Apia": clocks.FAR_EAST,
@@ -71,14 +71,14 @@ def test_a_time_of_a_row_is_an_instant(text: str) -> None:
     instant = datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
     assert moment(text) == instant
     assert nanoseconds(text) == round(instant.timestamp() * 1000) * 1_000_000
-    assert _age(text) == pytest.approx(time.time() - instant.timestamp(), abs=5)
+    assert age(text) == pytest.approx(time.time() - instant.timestamp(), abs=5)
 
 
 @pytest.mark.usefixtures("zone")
 def test_what_is_old_is_old_by_the_clock_on_the_wall_of_nobody() -> None:
     before = (datetime.now(UTC) - timedelta(seconds=30)).isoformat(timespec="milliseconds")
-    assert _older(before, 20)
-    assert not _older(before, 40)
+    assert older(before, 20)
+    assert not older(before, 40)
 
 
 @pytest.mark.usefixtures("zone")

@@ -293,49 +293,52 @@ async def test_unknown_action_fails_the_job_before_any_step_and_names_it(world: 
     assert "ran" not in log.replace("runner", "")
 
 
+BUILD_AND_DEPLOY = """
+jobs:
+  build:
+    permissions: {id-token: write}
+    outputs: {digest: "${{ steps.image.outputs.digest }}"}
+    steps:
+      - uses: actions/checkout@v5
+      - uses: docker/setup-buildx-action@v4
+      - uses: github/codeql-action/init@v4
+      - uses: docker/build-push-action@v7
+        id: image
+        with: {context: ., push: true, tags: "reg.azurecr.io/app:${{ github.sha }}"}
+  deploy:
+    needs: build
+    permissions: {id-token: write}
+    strategy: {matrix: {namespace: [good, wrong]}}
+    steps:
+      - uses: actions/checkout@v5
+      - uses: azure/login@v3
+        with: {client-id: c, tenant-id: t}
+      - uses: azure/use-kubelogin@v1
+      - uses: azure/aks-set-context@v5
+        with: {resource-group: rg, cluster-name: aks, use-kubelogin: "true"}
+      - uses: azure/k8s-bake@v3
+        id: bake
+        with:
+          renderEngine: helm
+          helmChart: chart
+          overrideFiles: values-dev.yaml
+          overrides: |
+            image.repository:reg.azurecr.io/app
+            image.digest:${{ needs.build.outputs.digest }}
+      - uses: azure/k8s-deploy@v5
+        with: {namespace: "${{ matrix.namespace }}", manifests: "${{ steps.bake.outputs.manifestsBundle }}"}
+      - run: |
+          kubectl wait job/first --namespace good --for=condition=complete --timeout=30s
+          kubectl logs job/first --namespace good
+"""
+
+
 async def test_build_bake_and_deploy(world: ActionsWorld) -> None:
     chart = "apiVersion: v2\nname: app\nversion: 0.1.0\n"
     image = "'{{ .Values.image.repository }}@{{ .Values.image.digest }}'"
     template = f"kind: Deployment\nspec: {{image: {image}, ready: {{{{ .Values.ready }}}}}}\n"
     await world.workflow(
-        """
-        jobs:
-          build:
-            permissions: {id-token: write}
-            outputs: {digest: "${{ steps.image.outputs.digest }}"}
-            steps:
-              - uses: actions/checkout@v5
-              - uses: docker/setup-buildx-action@v4
-              - uses: github/codeql-action/init@v4
-              - uses: docker/build-push-action@v7
-                id: image
-                with: {context: ., push: true, tags: "reg.azurecr.io/app:${{ github.sha }}"}
-          deploy:
-            needs: build
-            permissions: {id-token: write}
-            strategy: {matrix: {namespace: [good, wrong]}}
-            steps:
-              - uses: actions/checkout@v5
-              - uses: azure/login@v3
-                with: {client-id: c, tenant-id: t}
-              - uses: azure/use-kubelogin@v1
-              - uses: azure/aks-set-context@v5
-                with: {resource-group: rg, cluster-name: aks, use-kubelogin: "true"}
-              - uses: azure/k8s-bake@v3
-                id: bake
-                with:
-                  renderEngine: helm
-                  helmChart: chart
-                  overrideFiles: values-dev.yaml
-                  overrides: |
-                    image.repository:reg.azurecr.io/app
-                    image.digest:${{ needs.build.outputs.digest }}
-              - uses: azure/k8s-deploy@v5
-                with: {namespace: "${{ matrix.namespace }}", manifests: "${{ steps.bake.outputs.manifestsBundle }}"}
-              - run: |
-                  kubectl wait job/first --namespace good --for=condition=complete --timeout=30s
-                  kubectl logs job/first --namespace good
-        """,
+        BUILD_AND_DEPLOY,
         Dockerfile="FROM scratch",
         chart__Chart_dot_yaml=chart,
         chart__templates__d_dot_yaml=template,
