@@ -23,6 +23,7 @@ from shared.errors import (
     TransientIntegrationError,
 )
 from shared.log import LOGGER, redact
+from shared.models.operations import OperationState
 from shared.models.problem import Problem
 from shared.models.promotions import PromotionState
 from shared.models.records import RequestState, StepRecord, StepState
@@ -40,6 +41,7 @@ _REGISTERED: dict[str, Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]] = 
 _ENDED = frozenset(
     {RequestState.CANCELLED, RequestState.REJECTED, RequestState.EXPIRED, RequestState.UNDOING, RequestState.UNDONE}
     | {PromotionState.REFUSED, PromotionState.ROLLED_BACK}
+    | {OperationState.CANCELLED, OperationState.REFUSED, OperationState.REJECTED, OperationState.EXPIRED}
 )
 _TITLES = {
     "integration-conflict": "Something else is there already",

@@ -4,7 +4,6 @@ from activities._activity import look
 from shared.clock import utc_now
 from shared.errors import StateConflictError
 from shared.models.promotions import (
-    LeaseTaken,
     PromotionKind,
     PromotionRecord,
     PromotionSnapshot,
@@ -52,16 +51,6 @@ async def read_promotion(data: ActivityInput) -> PromotionSnapshot:
     Idempotency: reads only.
     """
     return await _snapshot(await promotions.get(data.run.application, data.run.request_id))
-
-
-@look
-async def take_lease(data: ActivityInput) -> LeaseTaken:
-    """Take the application's lease: one change at a time.
-
-    Idempotency: a lease that is ours is renewed.
-    """
-    run = data.run
-    return LeaseTaken(holder=await leases.acquire(run.application, run.request_id, utc_now()))
 
 
 @look

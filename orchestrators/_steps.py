@@ -8,7 +8,7 @@ import azure.durable_functions as df
 
 from shared.models import Model
 from shared.models.problem import Problem
-from shared.models.runs import Pace, PipelineRun, ReadPipelineRun, Run
+from shared.models.runs import ActivityInput, LeaseTaken, Pace, PipelineRun, ReadPipelineRun, Run
 from shared.outcome import Outcome
 
 type Steps[T] = Generator[Any, Any, T]
@@ -104,6 +104,26 @@ def follow(context: df.DurableOrchestrationContext, run: Run, started: PipelineR
             raise StepFailedError(Outcome.failed(problem))
         yield context.create_timer(context.current_utc_datetime + timedelta(seconds=interval))
         interval = min(interval * _SLOWER, _LONGEST_POLL)
+
+
+def leased(context: df.DurableOrchestrationContext, run: Run, pace: Pace) -> Steps[None]:
+    """Wait until nobody else changes the application.
+
+    Raises:
+        StepFailedError: somebody else does not come to an end.
+    """
+    deadline = context.current_utc_datetime + timedelta(minutes=pace.run_minutes)
+    while True:
+        document = yield from call(context, "take_lease", ActivityInput(run=run), pace)
+        holder = LeaseTaken.model_validate(document).holder
+        if holder == run.request_id:
+            return
+        if context.current_utc_datetime >= deadline:
+            detail = f"{run.application} is being changed by {holder}; retry when that has ended."
+            raise StepFailedError(
+                Outcome.failed(Problem(code="still-running", title="Something is still under way", detail=detail))
+            )
+        yield context.create_timer(context.current_utc_datetime + timedelta(seconds=2 * pace.poll_seconds))
 
 
 def moment(text: str) -> datetime:

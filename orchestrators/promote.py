@@ -1,15 +1,12 @@
 """One release to the next stage, or a stage back to the release before: gates, approval, change, pipeline, proof."""
 
-from datetime import timedelta
-
 import azure.durable_functions as df
 
 from orchestrators._blueprint import orchestrator
-from orchestrators._steps import StepFailedError, Steps, call, follow, moment
+from orchestrators._steps import StepFailedError, Steps, call, follow, leased, moment
 from shared.models.problem import Problem
 from shared.models.promotions import (
     EvaluatePromotion,
-    LeaseTaken,
     PromoteInput,
     PromotionSnapshot,
     PromotionState,
@@ -54,7 +51,7 @@ def _promote(context: df.DurableOrchestrationContext, run: Run, data: PromoteInp
         promotion = yield from _decided(context, run, data)
     if promotion.state not in (_S.DEPLOYING, _S.VERIFYING) or promotion.release is None:
         return Outcome.done(dict(promotion.document()))
-    yield from _leased(context, run, data)
+    yield from leased(context, run, data.pace)
     lacking = yield from _change_opened(context, run, data, promotion)
     yield from _deployed(context, run, data, promotion, promotion.release)
     yield from _set(context, run, data, _S.VERIFYING)
@@ -84,26 +81,6 @@ def _decided(context: df.DurableOrchestrationContext, run: Run, data: PromoteInp
         winner = yield context.task_any([event, timer])
         if winner != timer:
             timer.cancel()
-
-
-def _leased(context: df.DurableOrchestrationContext, run: Run, data: PromoteInput) -> Steps[None]:
-    """Wait until nobody else changes the application.
-
-    Raises:
-        StepFailedError: somebody else does not come to an end.
-    """
-    deadline = context.current_utc_datetime + timedelta(minutes=data.pace.run_minutes)
-    while True:
-        document = yield from call(context, "take_lease", ActivityInput(run=run), data.pace)
-        holder = LeaseTaken.model_validate(document).holder
-        if holder == run.request_id:
-            return
-        if context.current_utc_datetime >= deadline:
-            detail = f"{run.application} is being changed by {holder}; retry when that has ended."
-            raise StepFailedError(
-                Outcome.failed(Problem(code="still-running", title="Something is still under way", detail=detail))
-            )
-        yield context.create_timer(context.current_utc_datetime + timedelta(seconds=2 * data.pace.poll_seconds))
 
 
 def _change_opened(

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 
 from shared.errors import RequestRejectedError
 from shared.identity import Caller
+from shared.models.operations import OperationRecord, OperationState
 from shared.models.promotions import PromotionRecord, PromotionState
 from shared.models.records import ApplicationRecord, Decision, RequestRecord, RequestState
 
 _S = RequestState
 _P = PromotionState
+_O = OperationState
 _OWNERS = "the requester or the owner team"
 
 
@@ -54,6 +56,11 @@ APPROVE_RENEWAL = "approve-renewal"
 DELEGATE = "delegate"
 REVIEW = "review"
 PROMOTE = "promote"
+OPERATE = "operate"
+CONTROL = "control"
+SEE_HOLDS = "see-holds"
+EXEMPT = "exempt"
+GRANT_EXEMPTION = "grant-exemption"
 RULES: dict[str, Rule] = {
     ORDER: Rule("request an application for a team", roles=frozenset({"Admin"}), own=_REQUESTER),
     SEE: Rule("see a request, its plan or an application", roles=_READERS, own=frozenset()),
@@ -68,6 +75,13 @@ RULES: dict[str, Rule] = {
     ),
     Decision.UNDO: Rule("remove what a request made", roles=_OPERATORS, own=_REQUESTER, states=_UNDOABLE),
     PROMOTE: Rule("promote a release, or roll a stage back", roles=_OPERATORS, own=_REQUESTER),
+    OPERATE: Rule("ask for a Day-2 operation", roles=_OPERATORS, own=_REQUESTER),
+    CONTROL: Rule("turn the kill switch, declare a freeze or a legal hold", roles=_OPERATORS, people=True),
+    SEE_HOLDS: Rule("see legal holds", roles=_OPERATORS | _AUDITORS),
+    EXEMPT: Rule("ask for an exemption from a Day-2 rule", roles=_OPERATORS, own=_REQUESTER, people=True),
+    GRANT_EXEMPTION: Rule(
+        "grant or end an exemption", roles=frozenset({"Approver", "Admin"}), people=True, not_requester=True
+    ),
     RESEND: Rule("send a message again", roles=_OPERATORS, own=_REQUESTER),
     RENEW: Rule("renew an application", roles=frozenset({"Approver", "Operator", "Admin"}), own=_REQUESTER),
     APPROVE_RENEWAL: Rule(
@@ -82,6 +96,7 @@ RULES: dict[str, Rule] = {
 _NOT_THE_REQUESTER: dict[str, str] = {
     Decision.REJECT: "the requester cancels instead",
     APPROVE_RENEWAL: "the requester cannot approve",
+    GRANT_EXEMPTION: "who asks for an exemption cannot grant it",
 }
 
 
@@ -95,6 +110,15 @@ PROMOTION_STATES: dict[str, frozenset[PromotionState]] = {
 }
 
 
+# What may be done with a Day-2 operation in which state.
+OPERATION_STATES: dict[str, frozenset[OperationState]] = {
+    Decision.APPROVE: frozenset({_O.AWAITING_APPROVAL}),
+    Decision.REJECT: frozenset({_O.AWAITING_APPROVAL}),
+    Decision.CANCEL: frozenset({_O.RECEIVED, _O.SURVEYING, _O.AWAITING_APPROVAL, _O.ACTING, _O.PARKED}),
+    Decision.RETRY: frozenset({_O.PARKED, _O.PARTIAL, _O.REFUSED}),
+}
+
+
 @dataclass(frozen=True)
 class Subject:
     """What an action concerns: whose request, whose application."""
@@ -103,9 +127,12 @@ class Subject:
     owner_team: str
 
 
-def subject_of(record: RequestRecord | ApplicationRecord | PromotionRecord) -> Subject:
+type Record = RequestRecord | ApplicationRecord | PromotionRecord | OperationRecord
+
+
+def subject_of(record: Record) -> Subject:
     """The subject of a row."""
-    if isinstance(record, PromotionRecord):
+    if isinstance(record, PromotionRecord | OperationRecord):
         return Subject(record.requester, record.owner_team)
     if isinstance(record, RequestRecord):
         return Subject(record.requester, record.body.owner_team)
@@ -141,7 +168,7 @@ def _either(names: list[str]) -> str:
     return f"{', '.join(names[:-1])} or {names[-1]}" if len(names) > 1 else names[0]
 
 
-def may_see(caller: Caller, record: RequestRecord | ApplicationRecord | PromotionRecord) -> bool:
+def may_see(caller: Caller, record: Record) -> bool:
     """Whether the caller may see it; what a caller may not see does not exist for the caller."""
     return why_not(caller, SEE, subject_of(record)) is None
 
@@ -168,6 +195,15 @@ def allowed_promotion_actions(caller: Caller, record: PromotionRecord) -> list[s
     return [
         "rollback" if action == PROMOTE else str(action)
         for action, states in PROMOTION_STATES.items()
+        if record.state in states and why_not(caller, action, subject_of(record)) is None
+    ]
+
+
+def allowed_operation_actions(caller: Caller, record: OperationRecord) -> list[str]:
+    """What the caller may do with the Day-2 operation now."""
+    return [
+        str(action)
+        for action, states in OPERATION_STATES.items()
         if record.state in states and why_not(caller, action, subject_of(record)) is None
     ]
 

@@ -15,6 +15,23 @@ def promotion_id(tenant: str, caller: str, application: str, idempotency_key: st
     return f"pro-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
+def operation_id(application: str, operation: str, business_key: str) -> str:
+    """Id of the operation that is asked for by this business key."""
+    text = f"{application}\x00{operation}\x00{business_key}"
+    return f"op-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+def control_id(kind: str, tenant: str, caller: str, idempotency_key: str) -> str:
+    """Id of the hold, freeze or exemption that this caller declares under this Idempotency-Key."""
+    text = f"{tenant}\x00{caller}\x00{kind}\x00{idempotency_key}"
+    return f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+def operation_instance(operation: str, attempt: int) -> str:
+    """Orchestration instance of the n-th attempt at a Day-2 operation."""
+    return f"{operation}:operate:{attempt}"
+
+
 def promote_instance(promotion: str, attempt: int) -> str:
     """Orchestration instance of the n-th attempt to promote."""
     return f"{promotion}:promote:{attempt}"

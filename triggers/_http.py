@@ -90,6 +90,18 @@ class Call:
         """Let what follows belong to the trace of this request."""
         return spans.about_request(self.span, request_id) if self.span else nullcontext()
 
+    def idempotency_key(self) -> str:
+        """The caller's own name of this call, under which a repeat is the same call.
+
+        Raises:
+            RequestRejectedError: 400, there is none.
+        """
+        key = self.headers.get("idempotency-key", "")
+        if not re.fullmatch(HEADER_PATTERN, key):
+            detail = "Send an Idempotency-Key header of 1 to 200 printable ASCII characters."
+            raise RequestRejectedError("idempotency-key-required", detail, status=400)
+        return key
+
     def document(self) -> Any:
         """The body as strictly parsed JSON."""
         return strict_json.parse(self.raw, self.headers.get("content-type"))

@@ -16,12 +16,13 @@ from shared.models import Model
 from shared.models.application_request import PlainText
 from shared.models.policy_decision import PolicyDecision
 from shared.models.promotions import PromotionRecord, PromotionRequest, PromotionState, RollbackRequest
-from shared.models.records import ApplicationRecord, Decision, DecisionRecord
+from shared.models.records import Decision, DecisionRecord
 from shared.register import policy_decisions, promotions, requests, steps
 from shared.register.audit import Entry
 from triggers import _promotion_intake as intake
-from triggers._http import HEADER_PATTERN, Answer, Call, endpoint
+from triggers._http import Answer, Call, endpoint
 from triggers._promotion_views import place, promotion_summary, promotion_view
+from triggers.http_catalogue import visible_application
 
 _S = PromotionState
 _MAIN = "applications/{name}/promotions"
@@ -88,9 +89,9 @@ class PromotionReason(_Body):
 )
 async def create_promotion(call: Call) -> Answer:
     """Take a promotion in: the same key and body always give the same answer."""
-    application = await _application(call)
+    application = await visible_application(call)
     authorisation.require(call.caller, PROMOTE, subject_of(application))
-    key, body = _key(call), call.body(PromotionRequest)
+    key, body = call.idempotency_key(), call.body(PromotionRequest)
     found = await intake.already_asked(application, call.caller, key, body)
     if found is None:
         intake.require_possible(application, body)
@@ -112,8 +113,8 @@ async def create_promotion(call: Call) -> Answer:
 )
 async def roll_back_promotion(call: Call) -> Answer:
     """Ask for a promotion of what ran in the stage before; a freeze does not stop it."""
-    key = _key(call)
-    application, original = await _application(call), await _visible(call)
+    key = call.idempotency_key()
+    application, original = await visible_application(call), await _visible(call)
     authorisation.require(call.caller, PROMOTE, subject_of(application))
     body = call.body(RollbackRequest)
     found = await intake.already_asked(application, call.caller, f"{original.id}\x00{key}", body)
@@ -130,7 +131,7 @@ async def roll_back_promotion(call: Call) -> Answer:
 @endpoint("GET", _MAIN, action=SEE, summary="Promotions of an application.", answers={200: PromotionList})
 async def list_promotions(call: Call) -> Answer:
     """List promotions, newest first."""
-    application = await _application(call)
+    application = await visible_application(call)
     found = await promotions.of_application(application.name)
     return Answer(200, {"promotions": [promotion_summary(record, call.caller) for record in found]})
 
@@ -239,15 +240,6 @@ async def retry_promotion(call: Call) -> Answer:
     return await _simple(call, Decision.RETRY, change)
 
 
-async def _application(call: Call) -> ApplicationRecord:
-    """The application of the path, if the caller may see it; otherwise it does not exist for the caller."""
-    name = call.params.get("name", "")
-    found = await requests.application(name) if re.fullmatch(r"[a-z0-9-]{3,32}", name) else None
-    if found is None or not authorisation.may_see(call.caller, found):
-        raise RequestRejectedError("unknown-application", f"There is no application {name}.", status=404)
-    return found
-
-
 async def _visible(call: Call) -> PromotionRecord:
     """The promotion of the path, if the caller may see it; otherwise it does not exist for the caller."""
     identifier, name = call.params.get("id", ""), call.params.get("name", "")
@@ -256,14 +248,6 @@ async def _visible(call: Call) -> PromotionRecord:
     if record is None or not authorisation.may_see(call.caller, record):
         raise RequestRejectedError("unknown-promotion", f"There is no promotion {identifier} of {name}.", status=404)
     return record
-
-
-def _key(call: Call) -> str:
-    key = call.headers.get("idempotency-key", "")
-    if not re.fullmatch(HEADER_PATTERN, key):
-        detail = "Send an Idempotency-Key header of 1 to 200 printable ASCII characters."
-        raise RequestRejectedError("idempotency-key-required", detail, status=400)
-    return key
 
 
 def _accepted(record: PromotionRecord) -> Answer:

@@ -17,7 +17,7 @@ from shared.models.application_request import ApplicationRequest
 from shared.models.policy_decision import PolicyDecision
 from shared.models.records import RequestRecord
 from shared.register import claims, delegations, intents, policy_decisions, requests, reviews, steps
-from triggers._http import HEADER_PATTERN, Answer, Call, endpoint
+from triggers._http import Answer, Call, endpoint
 from triggers._intake import already_taken_in, judge, preview_document, take_in
 from triggers._views import base, request_summary, request_view
 
@@ -94,10 +94,7 @@ async def preview_request(call: Call) -> Answer:
 )
 async def create_request(call: Call) -> Answer:
     """Take a request in: the same key and body always give the same answer."""
-    key = call.headers.get("idempotency-key", "")
-    if not re.fullmatch(HEADER_PATTERN, key):
-        detail = "Send an Idempotency-Key header of 1 to 200 printable ASCII characters."
-        raise RequestRejectedError("idempotency-key-required", detail, status=400)
+    key = call.idempotency_key()
     body = call.body(ApplicationRequest)
     with call.about(request_id(call.caller.tenant, call.caller.id, key)):
         found = await already_taken_in(call.caller, key, body)

@@ -17,6 +17,7 @@ from shared.register import claims, intents, leases, requests
 from shared.register.audit import Entry
 from shared.telemetry.metrics import measure
 from triggers._intake import give_back, pace, start, start_once
+from triggers._operation_sweep import sweep_operations
 from triggers._promotion_sweep import sweep_promotions
 from triggers._sweeping import ENDED, HINT_SECONDS, ORPHAN_SECONDS, age, apart, older
 from triggers._views import base
@@ -49,6 +50,7 @@ async def sweep(timer: func.TimerRequest, client) -> None:  # type: ignore[no-un
         if not older(record.updated_at, HINT_SECONDS):
             await apart(record.id, wake(client, record))
     await sweep_promotions(client)
+    await sweep_operations(client)
     async for intent in intents.due():
         if older(intent.updated_at, ORPHAN_SECONDS):
             await apart(intent.key, start_sending(client, intent))

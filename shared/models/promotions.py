@@ -220,9 +220,3 @@ class SetPromotionState(ActivityInput):
 
     state: PromotionState
     problem: Problem | None = None
-
-
-class LeaseTaken(Effect):
-    """Who changes the application now; ours when ``holder`` is our own id."""
-
-    holder: str

@@ -103,6 +103,12 @@ class Nothing(Effect):
     """Result of a step that has nothing to hand on."""
 
 
+class LeaseTaken(Effect):
+    """Who changes the application now; ours when ``holder`` is our own id."""
+
+    holder: str
+
+
 class RequestSnapshot(Effect):
     """The request as an orchestrator needs it after waking up.
 

@@ -22,6 +22,13 @@ async def acquire(application: str, holder: str, now: str) -> str:
     return holder
 
 
+async def renew(application: str, holder: str, now: str) -> None:
+    """Keep the lease if it is ours; whoever waits for it does not get it by this."""
+    row = await read(application, _KEY)
+    if row and row.document["holder"] == holder:
+        await acquire(application, holder, now)
+
+
 async def release(application: str, holder: str) -> None:
     """Give the lease back; somebody else's lease is left alone."""
     row = await read(application, _KEY)

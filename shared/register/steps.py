@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from shared.models.records import StepRecord
 from shared.models.runs import Run
 from shared.register._table import Write, commit, document_of, read, read_many, scan
+from shared.register.operations import operation_key
 from shared.register.promotions import promotion_key
 from shared.register.requests import request_key
 
@@ -17,7 +18,7 @@ class Standing:
     """What an activity must know before its effect.
 
     Attributes:
-        state: state of the request or promotion.
+        state: state of the request, promotion or operation.
         attempt: its current attempt.
         step: the step's row, when it ran before.
         stopped: whether the kill switch is on.
@@ -37,11 +38,12 @@ def step_key(run: Run, name: str) -> str:
 
 
 async def standing(run: Run, name: str) -> Standing:
-    """Read request or promotion, step and kill switch."""
-    keys = [request_key(run.request_id), promotion_key(run.request_id), step_key(run, name)]
+    """Read request, promotion or operation, step and kill switch."""
+    owners = [key(run.request_id) for key in (request_key, promotion_key, operation_key)]
+    keys = [*owners, step_key(run, name)]
     rows = await read_many(run.application, keys)
     switch = await read(_CONTROL, _KILL_SWITCH)
-    owner, step = rows.get(keys[0]) or rows.get(keys[1]), rows.get(keys[2])
+    owner, step = next((rows[key] for key in owners if key in rows), None), rows.get(keys[-1])
     return Standing(
         state=str(owner.document["state"]) if owner else None,
         attempt=int(owner.document.get("attempt", 1)) if owner else 0,

@@ -3,17 +3,20 @@
 import importlib
 import json
 import pkgutil
+import uuid
 from typing import Any
 
 import pytest
 
 import triggers
-from shared.authorisation import ANYONE, ORDER, PROMOTE, SEE, SIGNED_IN, Subject, subject_of, why_not
+from shared.authorisation import ANYONE, EXEMPT, ORDER, PROMOTE, SEE, SIGNED_IN, Subject, subject_of, why_not
 from shared.errors import AppStoreError
 from shared.identity import Caller
+from shared.models.controls import Exemption, Scope
+from shared.models.operations import Occasion, OperationRecord, OperationState
 from shared.models.promotions import PromotionRecord, PromotionState
 from shared.models.records import RequestRecord, RequestState
-from shared.register import promotions, requests
+from shared.register import controls, operations, promotions, requests
 from shared.register.audit import Entry
 from tests.e2e.driver import body
 from tests.integration.world import REQUESTER, TENANT, DurableClient, World
@@ -86,15 +89,65 @@ async def _promotion(record: RequestRecord) -> PromotionRecord:
     return await promotions.create(promotion, entry)
 
 
+async def _operation(record: RequestRecord) -> OperationRecord:
+    """A Day-2 operation on the request's application that was rejected: no decision fits it any more."""
+    operation = OperationRecord(
+        id=f"op-{record.id.removeprefix('req-')}",
+        operation="reconcile-tags",
+        application=record.application,
+        occasion=Occasion.REQUEST,
+        business_key="test",
+        state=OperationState.REJECTED,
+        requester=record.requester,
+        requester_name=record.requester_name,
+        owner_team=record.body.owner_team,
+        body_hash="x",
+        instance_id="none",
+        created_at=record.created_at,
+        updated_at=record.created_at,
+    )
+    entry = Entry(f"{operation.id}:operate", record.created_at, "test", "operate", operation.id, "test")
+    return await operations.create(operation, entry)
+
+
+async def _exemption(record: RequestRecord) -> Exemption:
+    """An exemption that the requester asked for."""
+    exemption = Exemption(
+        id=f"exemption-{uuid.uuid4().hex[:12]}",
+        scope=Scope(application=record.application, rule="reconcile-tags"),
+        reason="test",
+        owner=record.requester,
+        owner_name=record.requester_name,
+        owner_team=record.body.owner_team,
+        at=record.created_at,
+        expires_at=record.created_at,
+    )
+    entry = Entry(f"{exemption.id}:exempt", record.created_at, "test", "exempt", exemption.id, "test")
+    return await controls.declare(exemption, entry)
+
+
+async def _identifier(route: Endpoint, record: RequestRecord) -> str:
+    if "promotions/{id}" in route.path:
+        return (await _promotion(record)).id
+    if "operations/{id}" in route.path:
+        return (await _operation(record)).id
+    return (await _exemption(record)).id if "exemptions/{id}" in route.path else record.id
+
+
 async def _refused(route: Endpoint, record: RequestRecord, who: Caller) -> bool:
     """Whether the caller is refused, or told that there is nothing."""
     client: Any = DurableClient()
-    identifier = (await _promotion(record)).id if "promotions/{id}" in route.path else record.id
-    params = {"id": identifier, "name": record.application, "kind": "welcome", "number": "1"}
+    params = {"id": await _identifier(route, record), "name": record.application, "kind": "welcome", "number": "1"}
     headers = {"content-type": "application/json", "idempotency-key": f"{who.id}-{route.name}"}
     raw = b""
     if route.action == ORDER:  # refused after the caller is let in: no landing zone takes it
         raw = json.dumps(body(record.application, region="nowhere1")).encode()
+    elif route.action == EXEMPT:  # it has ended before it began
+        scope = {"application": record.application, "rule": "reconcile-tags"}
+        past = {"scope": scope, "expiresAt": "2020-01-01T00:00:00Z", "reason": "test"}
+        raw = json.dumps(past).encode()
+    elif route.path.endswith("operations/{id}/approve"):
+        raw = b'{"digest": "%s"}' % (b"0" * 64)
     elif route.path.endswith("/approve"):
         raw = b'{"planDigest": "%s"}' % (b"0" * 64)
     elif route.name in BODIES:
@@ -102,7 +155,9 @@ async def _refused(route: Endpoint, record: RequestRecord, who: Caller) -> bool:
     try:
         await _handler(route.name)(Call(who, params, {}, headers, client, raw, f"/api/{route.path}"))
     except AppStoreError as error:
-        return error.code in ("forbidden", "unknown-request", "unknown-application", "unknown-promotion")
+        return error.code in (
+            *("forbidden", "unknown-request", "unknown-application", "unknown-promotion", "unknown-operation"),
+        )
     return False
 
 
@@ -113,7 +168,7 @@ def _handler(name: str) -> Any:
 def _subject(route: Endpoint, record: RequestRecord) -> Subject:
     """An application, or one that is yet to be, belongs to its team: who asked for it does not count."""
     team = record.body.owner_team
-    asked_for = "requests/{id}" in route.path or "promotions/{id}" in route.path
+    asked_for = any(f"{kind}/{{id}}" in route.path for kind in ("requests", "promotions", "operations", "exemptions"))
     return subject_of(record) if asked_for and route.action != PROMOTE else Subject("", team)
 
 

@@ -1,8 +1,10 @@
 """What a test of the product's effects needs: requests in the register, faults, and a look at the real estate."""
 
+import importlib
 import itertools
 import json
 import os
+import pkgutil
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,23 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
-import activities.application
-import activities.approval
-import activities.azure
-import activities.backstage
-import activities.board
-import activities.chat
-import activities.github
-import activities.grafana
-import activities.infrastructure
-import activities.monitor
-import activities.plan
-import activities.promotion_changes
-import activities.promotions
-import activities.releases
-import activities.requests
-import activities.servicenow
-import activities.undo  # noqa: F401 - importing registers
+import activities
 from activities._activity import registered
 from local.sign_in import GITHUB, SERVICENOW, github_headers, identity_token, servicenow_headers
 from local.stack import Stack
@@ -45,6 +31,9 @@ from shared.settings import USER_AGENT
 from shared.teams import find
 from tests.e2e.driver import body
 from triggers._intake import judge, take_in
+
+for found in pkgutil.iter_modules(activities.__path__, f"{activities.__name__}."):
+    importlib.import_module(found.name)  # importing registers
 
 ARM = "https://management.azure.com"
 GRAFANA = "ce34e7e5-485f-4d76-964f-b3d2b16d1e4f"  # Azure Managed Grafana

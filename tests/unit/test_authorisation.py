@@ -48,6 +48,7 @@ ROLES = ("Requester", "Approver", "FinOps", "Operator", "Auditor", "Admin")
 ACTIONS = (
     *("order", "see", "approve", "reject", "break_glass", "cancel", "retry", "undo", "promote", "resend"),
     *("renew", "approve-renewal", "delegate", "review", "audit"),
+    *("operate", "control", "see-holds", "exempt", "grant-exemption"),
 )
 S = RequestState
 STATES = {
@@ -71,20 +72,22 @@ def oracle(action: str, roles: set[str], relation: str, *, service: bool) -> boo
             allowed = owner or bool(roles - {"Requester"})
         case "approve" | "reject":
             allowed = not service and not asked and bool(holds({"Approver", "FinOps", "Admin"}))
-        case "approve-renewal":
+        case "approve-renewal" | "grant-exemption":
             allowed = not service and not asked and bool(holds({"Approver", "Admin"}))
-        case "break_glass":
+        case "break_glass" | "control":
             allowed = not service and bool(holds({"Operator", "Admin"}))
         case "delegate":
             allowed = not service and bool(holds({"Approver", "FinOps", "Admin"}))
         case "review":
             allowed = not service and not asked and bool(holds({"Auditor", "Admin"}))
-        case "audit":
-            allowed = bool(holds({"Auditor", "Admin"}))
+        case "audit" | "see-holds":
+            allowed = bool(holds({"Auditor", "Admin"} | ({"Operator"} if action == "see-holds" else set())))
         case "renew":
             allowed = bool(holds({"Approver", "Operator", "Admin"})) or ("Requester" in roles and owner)
         case _:
-            allowed = bool(holds({"Operator", "Admin"})) or ("Requester" in roles and owner)
+            allowed = not (service and action == "exempt") and (
+                bool(holds({"Operator", "Admin"})) or ("Requester" in roles and owner)
+            )
     return allowed
 
 

@@ -1,4 +1,5 @@
 import itertools
+from typing import Any
 
 import pytest
 
@@ -6,7 +7,7 @@ from shared.errors import RequestRejectedError
 from shared.guard import Action, Facts, Mode, Permit, Verdict, decide, permit
 
 ACTION = Action(rule="undo", kind="repository", target="contoso/payments-api", owner="req-1")
-SHIELDS = ("locked", "frozen", "held", "kill_switch")
+SHIELDS = ("locked", "frozen", "held", "kill_switch", "exempt")
 
 
 def test_what_the_request_made_may_be_removed() -> None:
@@ -24,9 +25,10 @@ def test_what_it_did_not_make_stays(owner: str | None) -> None:
     assert refused.value.status == 409
 
 
-@pytest.mark.parametrize(("shields", "mode"), list(itertools.product(itertools.product((False, True), repeat=4), Mode)))
+@pytest.mark.parametrize(("shields", "mode"), list(itertools.product(itertools.product((False, True), repeat=5), Mode)))
 def test_shields_win_over_every_mode(shields: tuple[bool, ...], mode: Mode) -> None:
-    facts = Facts(mode=mode, owned_by="req-1", **dict(zip(SHIELDS, shields, strict=True)))
+    given: dict[str, Any] = dict(zip(SHIELDS, shields, strict=True))
+    facts = Facts(mode=mode, owned_by="req-1", **given)
     verdict = decide(ACTION, facts).verdict
     if any(shields):
         assert verdict is Verdict.REFUSE

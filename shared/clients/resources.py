@@ -1,0 +1,114 @@
+"""Azure resources whatever their type: listing those of a group, their tags, their locks.
+
+Documentation: https://learn.microsoft.com/rest/api/resources/resources/list-by-resource-group,
+https://learn.microsoft.com/rest/api/resources/tags/update-at-scope and
+https://learn.microsoft.com/rest/api/resources/management-locks/list-by-scope
+"""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from shared.clients._http import Call, Vendor, azure_headers
+from shared.guard import Permit
+from shared.models import Model
+
+_RESOURCES = "2025-04-01"
+_LOCKS = "2016-09-01"
+_BASE = "https://management.azure.com"
+TAGS_SUFFIX = "/providers/Microsoft.Resources/tags/default"
+
+
+async def _authorise() -> dict[str, str]:
+    return await azure_headers(f"{_BASE}/.default")
+
+
+_ARM = Vendor("azure resource manager", _BASE, _authorise, traced=True)
+
+
+class Resource(Model):
+    """A resource as a listing shows it."""
+
+    id: str
+    name: str
+    type: str
+    location: str = ""
+    tags: dict[str, str] | None = None
+
+
+class _Page(Model):
+    value: list[Resource]
+    next_link: str | None = None
+
+
+class _Tags(Model):
+    tags: dict[str, str] | None = None
+
+
+class _TagsAnswer(Model):
+    properties: _Tags
+
+
+class _Lock(Model):
+    id: str
+    properties: dict[str, Any]
+
+
+class _Locks(Model):
+    value: list[_Lock]
+
+
+async def list_resources(group: str) -> AsyncIterator[Resource]:
+    """The resources of a resource group (its ARM id), page by page to the last one.
+
+    Raises:
+        NotFoundError: there is no such group.
+    """
+    call = Call("list resources", "GET", f"{group}/resources", params={"api-version": _RESOURCES})
+    while True:
+        page = await _ARM.read(call, _Page)
+        for resource in page.value:
+            yield resource
+        if not page.next_link or not page.next_link.startswith(f"{_BASE}/"):
+            return
+        call = Call("list resources", "GET", page.next_link.removeprefix(_BASE))
+
+
+async def read_tags(scope: str) -> dict[str, str]:
+    """The tags of a resource or group.
+
+    Raises:
+        NotFoundError: it does not exist.
+    """
+    call = Call("get tags", "GET", f"{scope}{TAGS_SUFFIX}", params={"api-version": _RESOURCES})
+    return (await _ARM.read(call, _TagsAnswer)).properties.tags or {}
+
+
+def merge_of(tags: dict[str, str]) -> dict[str, Any]:
+    """Body of a merge: tags that it does not name stay as they are."""
+    return {"operation": "Merge", "properties": {"tags": tags}}
+
+
+async def merge_tags(scope: str, tags: dict[str, str], permit: Permit) -> dict[str, str]:
+    """Set these tags of what the permit is for and leave all others; returns the tags as they are then."""
+    path = f"{scope}{TAGS_SUFFIX}"
+    call = Call(f"merge {permit.action.kind}", "PATCH", path, merge_of(tags), params={"api-version": _RESOURCES})
+    return (await _ARM.read(call, _TagsAnswer)).properties.tags or {}
+
+
+async def is_locked(scope: str) -> bool:
+    """Whether a management lock lies on a resource, on something below it, or on its resource group."""
+    group = "/".join(scope.split("/")[:5])
+    locks: list[_Lock] = []
+    for place in dict.fromkeys((scope, group)):
+        path = f"{place}/providers/Microsoft.Authorization/locks"
+        call = Call("list locks", "GET", path, params={"api-version": _LOCKS})
+        locks += (await _ARM.read(call, _Locks)).value
+    own = f"{scope.lower()}/"
+    return any(
+        _covers(lock.id.lower().rpartition("/providers/microsoft.authorization/locks/")[0], own) for lock in locks
+    )
+
+
+def _covers(locked: str, resource: str) -> bool:
+    """Whether a lock on ``locked`` keeps ``resource``: from above, on it, or on something below it."""
+    return resource.startswith(f"{locked}/") or locked.startswith(resource)

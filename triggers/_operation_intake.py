@@ -1,0 +1,139 @@
+"""Taking a Day-2 operation in exactly once, whoever asks, and starting its orchestration."""
+
+from typing import Any
+
+import azure.durable_functions as df
+from pydantic import ValidationError
+
+from orchestrators._day2 import OPERATIONS, Operation
+from shared.canonical import digest
+from shared.clock import utc_now
+from shared.errors import RequestRejectedError
+from shared.instance_ids import operation_id, operation_instance
+from shared.log import LOGGER
+from shared.models.operations import AskedOperation, OperationInput, OperationRecord, OperationState
+from shared.models.records import ApplicationRecord
+from shared.register import operations, requests
+from shared.register.audit import Entry
+from triggers._intake import pace, start_once
+
+_LIVING = ("active", "expired")
+
+
+async def accept(client: df.DurableOrchestrationClient, asked: AskedOperation) -> OperationRecord:
+    """Record the operation and start it; every repeat with the same business key ends at the same operation.
+
+    Raises:
+        RequestRejectedError: there is no such operation, application or environment, a parameter is wrong, or the
+            same business key was used for something else.
+    """
+    kind = operation_of(asked.operation)
+    application = await _application(asked.application)
+    parameters = _parameters(kind, asked.parameters)
+    _require_stage(kind, application, asked.environment)
+    record = _record(asked, application, parameters)
+    detail = f"{asked.operation} by {asked.occasion}{': ' + asked.reason if asked.reason else ''}"
+    entry = Entry(f"{record.id}:operate", record.created_at, asked.requester, "operate", record.id, detail[:1000])
+    found = await operations.create(record, entry)
+    if found.body_hash != record.body_hash:
+        detail = f"The same key was used for another {asked.operation} ({found.id})."
+        raise RequestRejectedError("idempotency-key-reused", detail, status=409)
+    await start_recorded(client, found)
+    return found
+
+
+def operation_of(name: str) -> Operation:
+    """The operation of that name.
+
+    Raises:
+        RequestRejectedError: 404, there is none.
+    """
+    kind = OPERATIONS.get(name)
+    if kind is None:
+        known = ", ".join(sorted(OPERATIONS))
+        raise RequestRejectedError(
+            "no-such-operation", f"There is no operation {name}; there are: {known}.", status=404
+        )
+    return kind
+
+
+async def _application(name: str) -> ApplicationRecord:
+    found = await requests.application(name)
+    if found is None:
+        raise RequestRejectedError("unknown-application", f"There is no application {name}.", status=404)
+    if found.state not in _LIVING:
+        detail = f"{name} is {found.state}: there is nothing to operate yet."
+        raise RequestRejectedError("not-active", detail, status=409)
+    return found
+
+
+def _parameters(kind: Operation, given: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return dict(kind.parameters.model_validate(given).document())
+    except ValidationError as error:
+        first = error.errors()[0]
+        pointer = "".join(f"/{part}" for part in ("parameters", *first["loc"]))
+        reason = first["msg"].removeprefix("Value error, ")
+        raise RequestRejectedError("invalid-field", f"{pointer}: {reason}.", pointer=pointer) from error
+
+
+def _require_stage(kind: Operation, application: ApplicationRecord, environment: str | None) -> None:
+    pointer = "/environment"
+    if environment is None and kind.one_stage:
+        detail = f"{kind.name} needs an environment: {', '.join(application.environments)}."
+        raise RequestRejectedError("invalid-field", detail, pointer=pointer)
+    if environment is not None and environment not in application.environments:
+        detail = f"{application.name} has no environment {environment}."
+        raise RequestRejectedError("unknown-environment", detail, pointer=pointer)
+
+
+def _record(asked: AskedOperation, application: ApplicationRecord, parameters: dict[str, Any]) -> OperationRecord:
+    identifier, now = operation_id(application.name, asked.operation, asked.business_key), utc_now()
+    body = {
+        "operation": asked.operation,
+        "environment": asked.environment,
+        "parameters": parameters,
+        "dryRun": asked.dry_run,
+    }
+    return OperationRecord(
+        id=identifier,
+        operation=asked.operation,
+        application=application.name,
+        environment=asked.environment,
+        parameters=parameters,
+        occasion=asked.occasion,
+        business_key=asked.business_key,
+        dry_run=asked.dry_run,
+        state=OperationState.RECEIVED,
+        requester=asked.requester,
+        requester_name=asked.requester_name,
+        owner_team=application.owner_team,
+        reason=asked.reason,
+        body_hash=digest(body),
+        instance_id=operation_instance(identifier, 1),
+        created_at=now,
+        updated_at=now,
+    )
+
+
+async def start_recorded(client: df.DurableOrchestrationClient, record: OperationRecord) -> None:
+    """Start what is recorded; the sweep does the same if this process dies first or this fails."""
+    try:
+        await start(client, record)
+    except Exception:  # noqa: BLE001 - the operation is recorded and stands; the SDK raises bare Exception
+        LOGGER.exception("%s is recorded but not started yet: the sweep will start it", record.id)
+
+
+async def start(client: df.DurableOrchestrationClient, record: OperationRecord) -> None:
+    """Start the operation's orchestration unless it has been started."""
+    payload = OperationInput(request_id=record.id, application=record.application, attempt=record.attempt, pace=pace())
+    name = operation_of(record.operation).orchestrator
+    await start_once(client, name, record.instance_id, payload.document())
+
+
+async def wake(client: df.DurableOrchestrationClient, record: OperationRecord) -> None:
+    """Tell the orchestration to look at the rows again. Losing this hint loses nothing: the sweep repeats it."""
+    try:
+        await client.raise_event(record.instance_id, "decision", {})
+    except Exception as error:  # noqa: BLE001 - the SDK raises bare Exception for unknown and finished instances
+        LOGGER.info("no orchestration %s to wake: %s", record.instance_id, type(error).__name__)
