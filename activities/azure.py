@@ -1,12 +1,12 @@
 """The two kinds of ARM objects that Terraform does not own: AKS managed namespaces and federated credentials."""
 
 from activities._activity import activity
-from shared import archetypes
+from shared import archetypes, shields
 from shared import plan as plans
 from shared.clients import resource_manager
 from shared.clients._github import owner
 from shared.errors import ConflictError, VendorCall
-from shared.guard import Action, Facts, permit
+from shared.guard import Action
 from shared.models.plan import MadeObject
 from shared.models.runs import ActivityInput, Deployment, Nothing
 from shared.models.undo import Removed
@@ -114,6 +114,7 @@ async def remove_namespace(data: ActivityInput) -> Removed:
     owned_by = (found.get("tags") or {}).get(TAG)
     if owned_by != record.id:
         return Removed(detail=f"{name} is not ours and stays")
-    allowed = permit(Action("undo", "managed namespace", name, record.id), Facts(owned_by=owned_by))
+    action = Action("undo", "managed namespace", name, record.id, environment)
+    allowed = await shields.allow(action, application=record.application, owned_by=owned_by)
     await resource_manager.delete_namespace(zone.cluster_id, name, allowed)
     return Removed(detail=f"namespace {name} removed")

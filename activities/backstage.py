@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 
 from activities._activity import activity, look
+from shared import shields
 from shared.clients import backstage
 from shared.clients._github import owner
 from shared.clients.backstage import ORIGIN, Entity, Task
@@ -110,7 +111,8 @@ async def remove_registration(data: ActivityInput) -> Removed:
         return Removed(detail=f"the entities belong to {', '.join(sorted(owners))} and stay")
     for location in locations:
         action = Action("undo", _LOCATION, location.target, record.id)
-        await backstage.delete_location(location.id, permit(action, Facts(owned_by=record.id)))
+        allowed = await shields.allow(action, application=record.application, owned_by=record.id)
+        await backstage.delete_location(location.id, allowed)
     await _require_gone(target)
     return Removed(detail=f"{len(locations)} locations removed")
 

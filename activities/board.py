@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from itertools import groupby
 
 from activities._activity import activity
-from shared import archetypes
+from shared import archetypes, shields
 from shared import plan as plans
 from shared.board_clients import board_of
 from shared.boards import Board, BoardClient, BoardSpec, Item
@@ -146,5 +146,8 @@ async def remove_board(data: ActivityInput) -> Removed:
     """
     record, _, client, spec = await _chosen(data)
     for board in _marked(await client.find(spec), spec):
-        await client.delete(board, _permit("board", board.url, record.id, board.request_id))
+        action = Action("undo", "board", board.url, record.id)
+        await client.delete(
+            board, await shields.allow(action, application=record.application, owned_by=board.request_id)
+        )
     return Removed(detail=record.application)

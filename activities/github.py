@@ -3,12 +3,12 @@
 import json
 
 from activities._activity import activity, look
-from shared import archetypes
+from shared import archetypes, shields
 from shared import plan as plans
 from shared.clients import github, github_actions
 from shared.clients._github import owner
 from shared.errors import ConflictError, VendorCall
-from shared.guard import Action, Facts, permit
+from shared.guard import Action
 from shared.models.plan import MadeObject
 from shared.models.records import RequestRecord
 from shared.models.runs import ActivityInput, Deployment, Nothing, PipelineRun, ReadPipelineRun, Repository
@@ -244,5 +244,6 @@ async def remove_repository(data: ActivityInput) -> Removed:
     if owned_by != request_id:
         return Removed(detail=f"{found.full_name} is not ours and stays")
     action = Action("undo", "repository", found.full_name, request_id)
-    await github.delete_repository(name, permit(action, Facts(owned_by=owned_by)))
+    allowed = await shields.allow(action, application=data.run.application, owned_by=owned_by)
+    await github.delete_repository(name, allowed)
     return Removed(detail=f"{found.full_name} removed")

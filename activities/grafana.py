@@ -3,11 +3,11 @@
 from typing import Any
 
 from activities._activity import activity
-from shared import archetypes
+from shared import archetypes, shields
 from shared import plan as plans
 from shared.clients import grafana
 from shared.errors import ConflictError
-from shared.guard import Action, Facts, permit
+from shared.guard import Action
 from shared.models.plan import MadeObject
 from shared.models.records import RequestRecord
 from shared.models.runs import ActivityInput, Nothing
@@ -93,5 +93,6 @@ async def remove_folder(data: ActivityInput) -> Removed:
     if folder is None:
         return Removed(detail="there is no folder")
     action = Action("undo", "folder", folder.title, request_id)
-    await grafana.delete_folder(request_id, permit(action, Facts(owned_by=folder.uid)))
+    allowed = await shields.allow(action, application=data.run.application, owned_by=folder.uid)
+    await grafana.delete_folder(request_id, allowed)
     return Removed(detail=folder.title)

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import Field
 
 from activities._activity import activity
-from shared import archetypes
+from shared import archetypes, shields
 from shared import plan as plans
 from shared.canonical import canonical_json, digest, sha256_hex
 from shared.clients import blobs, github, github_actions, resource_manager
@@ -159,8 +159,9 @@ async def start_destroy(data: IacRun) -> PipelineRun:
     Idempotency: as ``start_plan``; destroying what is gone changes nothing.
     """
     reserved = await requests.application(data.run.application)
-    action = Action("undo", "environment", f"{data.run.application}-{data.run.environment}", data.run.request_id)
-    permit(action, Facts(owned_by=reserved.request_id if reserved else None))
+    run, owned_by = data.run, reserved.request_id if reserved else None
+    action = Action("undo", "environment", f"{run.application}-{run.environment}", run.request_id, run.environment)
+    await shields.allow(action, application=run.application, owned_by=owned_by)
     return await _start(data)
 
 

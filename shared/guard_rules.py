@@ -2,10 +2,10 @@
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import ConfigDict, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from shared.errors import ConfigurationError
 from shared.guard import Mode
@@ -45,10 +45,15 @@ class BreakerRule(_Part):
     minutes: float = Field(gt=0)
 
 
+def _as_written(value: Any) -> Any:
+    """YAML reads ``off`` as false."""
+    return Mode.OFF if value is False else value
+
+
 class GuardRule(_Part):
     """How far a rule may go; see the comments of the file."""
 
-    mode: Mode
+    mode: Annotated[Mode, BeforeValidator(_as_written)]
     budget: Budget
     blast_radius: BlastRadius
     canary: int = Field(ge=1)

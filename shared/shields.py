@@ -11,7 +11,7 @@ from shared.models.controls import Breaker, Scope
 from shared.register import controls
 from shared.register.controls import Controls
 
-EVERY_STAGE = "prod"  # what belongs to no stage is as precious as the last one
+EVERY_STAGE = freezes.EVERYWHERE  # what belongs to no stage is frozen when all of them are
 
 
 async def facts(

@@ -1,9 +1,15 @@
 """What somebody else made stays as it is: no adoption, no overwriting, no removal."""
 
+from typing import Any
+
 import pytest
 
+from shared.clock import utc_now
+from shared.models.controls import Exemption, FreezeRecord, LegalHold, Scope
 from shared.models.runs import ActivityInput
 from shared.outcome import Outcome, OutcomeStatus
+from shared.register import controls
+from shared.register.audit import Entry
 from tests.boards import create_project, devops, projects, stories, team
 from tests.integration.scenes import AKS, namespace_id
 from tests.integration.world import World, run_of
@@ -143,3 +149,28 @@ async def test_what_is_gone_already_is_removed(world: World) -> None:
     for name in ("remove_repository", "remove_namespace", "remove_infrastructure_change"):
         run = run_of(record, "undo", None if name == "remove_repository" else "dev", undo=True)
         assert (await world.run(name, ActivityInput(run=run))).ok
+
+
+@pytest.mark.parametrize("shield", ["hold", "freeze", "exemption"])
+async def test_undo_takes_nothing_away_that_a_shield_keeps(world: World, shield: str) -> None:
+    record = await world.order()
+    await world.value("ensure_repository", ActivityInput(run=run_of(record)))
+    await world.value("ensure_namespace", ActivityInput(run=run_of(record, "environment", "dev")))
+    at, later = utc_now(), "2099-01-01T00:00:00.000Z"
+    own: dict[str, Any] = {"id": f"{shield}-{record.id}", "reason": "test", "at": at}
+    own["scope"] = Scope(application=record.application)
+    entry = Entry(f"{shield}-{record.id}", at, "test", shield, record.id, "test")
+    match shield:
+        case "hold":
+            await controls.declare(LegalHold(**own, actor="a", actor_name="a"), entry)
+        case "freeze":
+            await controls.declare(FreezeRecord(**own, actor="a", actor_name="a", begins=at, ends=later), entry)
+        case _:
+            given: dict[str, Any] = {"owner": "a", "owner_name": "a", "approver": "b", "expires_at": later}
+            await controls.declare(Exemption(**own, **given), entry)
+    before = world.position()
+    for name, environment in (("remove_namespace", "dev"), ("remove_repository", None)):
+        outcome = await world.run(name, ActivityInput(run=run_of(record, "undo", environment, undo=True)))
+        assert outcome.problem
+        assert outcome.problem.code == "guard-refused"
+    assert not [call for call in world.calls(before) if call["method"] != "GET" and call["system"] in ("arm", "github")]

@@ -31,3 +31,23 @@ def test_every_activity_is_async_so_that_it_cannot_starve_the_others() -> None:
 
 def test_loading_the_app_loads_no_heavy_sdk(loaded_app: dict[str, list[str]]) -> None:
     assert not [name for name in HEAVY if name in loaded_app["modules"]]
+
+
+KEPT_WITHOUT_SHIELDS = {
+    "remove_infrastructure_change",  # a proposal that nobody merged, and the record of what is gone already
+    "remove_template_task",  # cancels what runs; nothing that exists is taken away
+    "remove_records",  # changes and items are closed, not removed
+}
+
+
+def test_every_removal_asks_for_what_stands_above_the_rules() -> None:
+    """Kill switch, legal hold, freeze and exemption: `shields.allow` reads them right before the removal."""
+    removals = {name: function for name, function in _activities() if name.partition(":")[2].startswith("remove_")}
+    assert removals
+    silent = {
+        name.partition(":")[2]
+        for name, function in removals.items()
+        if not {"shields.allow", "carry_out"}
+        & {ast.unparse(node.func) for node in ast.walk(function) if isinstance(node, ast.Call)}
+    }
+    assert silent == KEPT_WITHOUT_SHIELDS
