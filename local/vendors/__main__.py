@@ -28,6 +28,7 @@ STAND_INS = (
     "github_evidence",
     "github_attestations",
     "kubernetes",
+    "aks_commands",
     "registry",
     "servicenow",
     "grafana",

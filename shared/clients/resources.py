@@ -13,7 +13,7 @@ from shared.guard import Permit
 from shared.models import Model
 
 _RESOURCES = "2025-04-01"
-_LOCKS = "2016-09-01"
+_LOCKS = "2020-05-01"
 _BASE = "https://management.azure.com"
 TAGS_SUFFIX = "/providers/Microsoft.Resources/tags/default"
 

@@ -1,5 +1,7 @@
 """The one way in which the state of a request or of a promotion changes."""
 
+import asyncio
+import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from enum import StrEnum
 
@@ -10,6 +12,7 @@ from shared.register import audit
 from shared.register._table import Row, RowConflictError, Write, commit, document_of, read_many
 
 TRIES = 50
+_AT_ONCE, _LONGEST = 2, 20
 APPLICATION = "application"
 
 
@@ -44,7 +47,8 @@ async def change_record[S: StrEnum, R: Model](
         StateConflictError: the record is missing or in none of the expected states (somebody else was faster).
     """
     what = key.partition(":")[0]
-    for _ in range(TRIES):
+    for tries in range(TRIES):
+        await step_back(tries)
         rows = await read_many(application, [key, APPLICATION, audit.HEAD, audit.entry_key(entry)])
         if key not in rows:
             raise StateConflictError("unknown", f"{key.replace(':', ' ')} of {application} is not in the register")
@@ -71,6 +75,12 @@ async def change_record[S: StrEnum, R: Model](
 def _check[S: StrEnum](old: S, new: S, declared: Mapping[S, frozenset[S]]) -> None:
     if new not in declared[old] and new is not old:
         raise AssertionError(f"{old} -> {new} is not a declared transition")
+
+
+async def step_back(tries: int) -> None:
+    """Let others write first, for a random moment: fifty writers of one row would fail again and again."""
+    if tries > _AT_ONCE:
+        await asyncio.sleep(random.uniform(0, min(tries, _LONGEST)) * 0.01)  # noqa: S311 - no secret
 
 
 def busy(partition: str) -> TransientIntegrationError:

@@ -7,7 +7,7 @@ from typing import Any
 from shared.models import Model
 from shared.models.controls import Breaker, Control, Exemption, FreezeRecord, KillSwitch, LegalHold
 from shared.register import audit
-from shared.register._records import TRIES, busy
+from shared.register._records import TRIES, busy, step_back
 from shared.register._table import Row, RowConflictError, Write, commit, document_of, query, read, read_many, scan
 
 PARTITION = "control"
@@ -110,7 +110,8 @@ async def _change(
     Returns:
         The document as it is now, None when there is none.
     """
-    for _ in range(TRIES):
+    for tries in range(TRIES):
+        await step_back(tries)
         rows = await read_many(PARTITION, [key, audit.HEAD, audit.entry_key(entry)])
         row = rows.get(key)
         new = work(row)
@@ -137,7 +138,8 @@ async def spend(rule: str, count: int, *, hour: int, day: int, now: str) -> int:
     A process that dies before it used them has spent them: the budget errs on the careful side.
     """
     key = f"budget:{rule}"
-    for _ in range(TRIES):
+    for tries in range(TRIES):
+        await step_back(tries)
         row = await read(PARTITION, key)
         spending = Spending.model_validate(row.document) if row else Spending()
         this_hour = spending.hours.get(now[:13], 0)
@@ -165,7 +167,8 @@ async def breaker(rule: str) -> Breaker:
 async def change_breaker(rule: str, change: Callable[[Breaker], Breaker]) -> Breaker:
     """Change how a rule fares."""
     key = f"breaker:{rule}"
-    for _ in range(TRIES):
+    for tries in range(TRIES):
+        await step_back(tries)
         row = await read(PARTITION, key)
         old = Breaker.model_validate(row.document) if row else Breaker()
         new = change(old)

@@ -9,7 +9,7 @@ from shared.errors import StateConflictError
 from shared.log import LOGGER
 from shared.models.operations import TRANSITIONS, ActionRecord, ActionState, Counts, OperationRecord, OperationState
 from shared.register import audit
-from shared.register._records import TRIES, busy, change_record
+from shared.register._records import TRIES, busy, change_record, step_back
 from shared.register._table import Row, RowConflictError, Write, commit, document_of, query, read, read_many, scan
 
 _ROWS = 90  # a transaction has at most 100 rows
@@ -57,7 +57,8 @@ async def in_states(states: Sequence[OperationState]) -> AsyncIterator[Operation
 async def create(record: OperationRecord, entry: audit.Entry) -> OperationRecord:
     """Record a new operation with its audit entry; a repeat returns what is there, whatever it asks for."""
     key = operation_key(record.id)
-    for _ in range(TRIES):
+    for tries in range(TRIES):
+        await step_back(tries)
         rows = await read_many(record.application, [key, audit.HEAD])
         if key in rows:
             return OperationRecord.model_validate(rows[key].document)

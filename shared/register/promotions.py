@@ -8,7 +8,7 @@ from shared.errors import StateConflictError
 from shared.log import LOGGER
 from shared.models.promotions import TRANSITIONS, PromotionRecord, PromotionState
 from shared.register import audit
-from shared.register._records import TRIES, busy, change_record
+from shared.register._records import TRIES, busy, change_record, step_back
 from shared.register._table import Row, RowConflictError, Write, commit, document_of, query, read, read_many, scan
 
 
@@ -56,7 +56,8 @@ def _readable(row: Row) -> PromotionRecord | None:
 async def create(record: PromotionRecord, entry: audit.Entry) -> PromotionRecord:
     """Record a new promotion with its audit entry; a repeat returns what is there, whatever it asks for."""
     key = promotion_key(record.id)
-    for _ in range(TRIES):
+    for tries in range(TRIES):
+        await step_back(tries)
         rows = await read_many(record.application, [key, audit.HEAD])
         if key in rows:
             return PromotionRecord.model_validate(rows[key].document)

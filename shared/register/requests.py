@@ -8,7 +8,7 @@ from shared.errors import StateConflictError
 from shared.log import LOGGER
 from shared.models.records import TRANSITIONS, ApplicationRecord, DecisionRecord, RequestRecord, RequestState
 from shared.register import _records, audit, run_ends
-from shared.register._records import TRIES, busy, change_record
+from shared.register._records import TRIES, busy, change_record, step_back
 from shared.register._table import Row, RowConflictError, Write, commit, document_of, query, read, read_many, scan
 
 APPLICATION = _records.APPLICATION
@@ -85,7 +85,8 @@ async def create(record: RequestRecord, reservation: ApplicationRecord, entry: a
         StateConflictError: the name belongs to another request or application.
     """
     key = request_key(record.id)
-    for _ in range(TRIES):
+    for tries in range(TRIES):
+        await step_back(tries)
         rows = await read_many(record.application, [key, APPLICATION, audit.HEAD])
         if key in rows:
             return RequestRecord.model_validate(rows[key].document)

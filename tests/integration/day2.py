@@ -48,12 +48,14 @@ class Conductor:
         twice: whether each activity runs a second time, as after a lost result.
         dies_after: number of the activity after whose effect the worker dies; its result is lost.
         on_wait: called instead of waiting for an event; returns whether the event came.
+        on_timer: called while a timer runs.
     """
 
     payload: dict[str, Any]
     twice: bool = False
     dies_after: int | None = None
     on_wait: Callable[[], bool] = lambda: False
+    on_timer: Callable[[], None] = lambda: None
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
     calls: list[str] = field(default_factory=list)
     instance_id: str = "test"
@@ -100,6 +102,7 @@ class Conductor:
 
     async def _answer(self, task: Any) -> Any:
         if isinstance(task, Timer):
+            self.on_timer()
             self.now = max(self.now, task.at)
             return None
         if isinstance(task, list):

@@ -54,6 +54,7 @@ class Clusters:
         self._kernel = kernel
         self._store = kernel.store("kubernetes")
         self.pods: dict[Place, Pod] = {}
+        self._templates: dict[Place, Manifest] = {}
         self._key = SigningKey(self._store)
         self.oidc_keys = self._key.key_set
         self.jobs = Jobs(kernel, self._store, self._pod)
@@ -114,7 +115,7 @@ class Clusters:
         """Start the new pod, and only when it is ready stop the old one."""
         running = self.pods.get(place)
         template = manifest["spec"]["template"]
-        if running and running.ready and running.container == template["spec"]["containers"][0]:
+        if running and running.ready and self._templates.get(place) == template:
             return
         try:
             pod = await self._pod(place, template)
@@ -127,7 +128,7 @@ class Clusters:
                 raise
         except PodError as error:
             raise KubernetesError(f'deployment "{place.name}" exceeded its progress deadline: {error}') from error
-        self.pods[place] = pod
+        self.pods[place], self._templates[place] = pod, template
         pod.supervise(self._kernel, ROLLOUT_SECONDS)
         if running:
             await running.stop()

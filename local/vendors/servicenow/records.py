@@ -15,6 +15,8 @@ from local.vendors.kernel import Store
 
 DOCUMENT: dict[str, Any] = json.loads(Path(__file__).with_name("tables.json").read_text())
 
+NUMBERED = {"change_request": "CHG", "incident": "INC"}
+
 type Row = dict[str, str]
 
 
@@ -61,13 +63,12 @@ class Records:
         with self.store.transaction():
             if not row["sys_id"]:
                 row |= {"sys_id": uuid4().hex, "sys_created_on": now(), "sys_created_by": "appstore"}
-                if row["sys_class_name"] == "change_request":
-                    self.store.put("number", number := (self.store.get("number") or 30000) + 1)
-                    row["number"] = f"CHG{number:07}"
+                self.store.put("number", number := (self.store.get("number") or 30000) + 1)
+                row["number"] = f"{NUMBERED.get(row['sys_class_name'], 'REC')}{number:07}"
             row |= {"sys_updated_on": now(), "sys_mod_count": str(int(row["sys_mod_count"]) + 1)}
             if note := row.get("work_notes"):
-                old = self.store.get(f"journal/{row['sys_id']}") or ""
-                self.store.put(f"journal/{row['sys_id']}", f"App Store (Work notes)\n{note}\n\n{old}")
+                key = f"journal/{row['sys_id']}"
+                self.store.put(key, f"App Store (Work notes)\n{note}\n\n{self.store.get(key) or ''}")
                 row["work_notes"] = ""
             self.store.put(f"record/{row['sys_id']}", row)
 
