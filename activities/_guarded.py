@@ -30,6 +30,10 @@ KILLED = "the kill switch is on"
 _UNCHANGED = frozenset({ActionState.DONE, ActionState.GONE, ActionState.EXEMPT, ActionState.REFUSED})
 
 
+class UnderWayError(Exception):
+    """The vendor works on it; look again later. The text says on what."""
+
+
 @dataclass(frozen=True)
 class Done:
     """What an action did.
@@ -117,37 +121,42 @@ async def carry_out(data: Wave, work: Work, locked: Locked | None = None) -> Wav
     Raises:
         TransientIntegrationError: some actions did not get through; a repeat tries only those.
     """
-    run = data.run
-    record = await operations.get(run.application, run.request_id)
+    record = await operations.get(data.run.application, data.run.request_id)
     rows = [row async for row in operations.actions(record.application, record.id, data.wave)]
     todo = [row for row in rows if row.state not in _UNCHANGED]
-    given = await _spent(todo)
-    stop, transient = None, None
-    for index, row in enumerate(todo):
-        facts = await _facts(record, row.action, locked, spent=index >= given)
+    spent = await _spent(todo)
+    stop, busy, transient = None, None, None
+    for row in todo:
+        facts = await _facts(record, row.action, locked, spent=row.order in spent)
         if facts.kill_switch:
             stop = KILLED
             break
         try:
             await _one(record, row, facts, work)
+        except UnderWayError as error:
+            busy = str(error)
         except TransientIntegrationError as error:
             transient = error
     if transient is not None:
         raise transient
     counts = await operations.counts(record.application, record.id)
     return WaveResult(
-        detail=f"{counts.done} done, {counts.failed} failed",
+        detail=busy or f"{counts.done} done, {counts.failed} failed",
         counts=counts,
         stop=stop or await _stop(rows, data.wave),
+        busy=busy,
     )
 
 
-async def _spent(todo: Sequence[ActionRecord]) -> int:
-    if not todo:
-        return 0
-    name = todo[0].action.rule
+async def _spent(todo: Sequence[ActionRecord]) -> set[int]:
+    """The actions for which the budget has nothing left; what began already was counted then."""
+    new = [row for row in todo if not row.tries]
+    if not new:
+        return set()
+    name = new[0].action.rule
     budget = guard_rule(name).budget
-    return await controls.spend(name, len(todo), hour=budget.hour, day=budget.day, now=utc_now())
+    given = await controls.spend(name, len(new), hour=budget.hour, day=budget.day, now=utc_now())
+    return {row.order for row in new[given:]}
 
 
 async def _facts(record: OperationRecord, planned: PlannedAction, locked: Locked | None, *, spent: bool) -> Facts:
@@ -170,7 +179,7 @@ async def _one(record: OperationRecord, row: ActionRecord, facts: Facts, work: W
         return
     try:
         done = await work(row, permit(action, facts))
-    except TransientIntegrationError as error:
+    except (TransientIntegrationError, UnderWayError) as error:
         await _write(record, row, ActionState.PLANNED, detail=redact(str(error))[:500], verdict=decision.verdict)
         raise
     except NotFoundError as error:

@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime, timedelta
 
 from activities._activity import activity, look
-from activities._guarded import Done, carry_out, keep_survey
+from activities._guarded import Done, UnderWayError, carry_out, keep_survey
 from shared import responses, tagging
 from shared.clients import aks_commands, automation, monitor, postgresql_servers, resources
 from shared.clients.monitor import WatchedMetric
@@ -13,7 +13,6 @@ from shared.errors import (
     ConfigurationError,
     NotFoundError,
     PermanentIntegrationError,
-    TransientIntegrationError,
     VendorCall,
 )
 from shared.guard import Permit
@@ -230,8 +229,7 @@ async def _extend(server: str, size: int, permit: Permit) -> Done:
     if (await postgresql_servers.read_server(server)).size < size:
         await postgresql_servers.extend_storage(server, size, permit)
         if (await postgresql_servers.read_server(server)).size < size:
-            call = VendorCall("azure resource manager", "extend database disk", 202)
-            raise TransientIntegrationError(call, "the disk is still being extended")
+            raise UnderWayError("the disk is still being extended")
     return Done(detail=f"{size} GiB")
 
 
@@ -240,7 +238,7 @@ async def _run(name: str, runbook: str, parameters: dict[str, str], permit: Perm
     job = await automation.start_job(name, runbook, parameters, permit)
     call = VendorCall("azure automation", "run runbook", 200)
     if not job.ended:
-        raise TransientIntegrationError(call, f"the job {name} is {job.properties.status}")
+        raise UnderWayError(f"the job {name} is {job.properties.status}")
     output = await automation.read_output(name)
     if job.properties.status != automation.COMPLETED:
         raise PermanentIntegrationError(call, f"{runbook} ended as {job.properties.status}: {output[:300]}")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import azure.durable_functions as df
@@ -19,9 +20,11 @@ from shared.models.operations import (
 )
 from shared.models.problem import Problem
 from shared.models.runs import ActivityInput, Run
+from shared.models.undo import Settled
 from shared.outcome import Outcome, OutcomeStatus
 
 DECISION = "decision"
+_SLOWER, _LONGEST_LOOK = 1.5, 300.0
 _S = OperationState
 
 
@@ -141,12 +144,46 @@ def acted(
         Why the waves ended before all were done; None when none was kept back.
     """
     for wave in range(operation.waves):
-        run = run_of(data, f"wave-{wave}", operation.environment)
-        document = yield from call(context, act, Wave(run=run, wave=wave), data.pace)
-        result = WaveResult.model_validate(document)
+        result = yield from _wave(context, data, operation, act, wave)
         if result.stop:
             return Problem(code="stopped", title="The operation was stopped", detail=f"Stopped: {result.stop}.")
+        if result.busy:
+            return Problem(code="still-running", title="Something is still under way", detail=f"{result.busy}; retry.")
     return None
+
+
+def _wave(
+    context: df.DurableOrchestrationContext, data: OperationInput, operation: OperationSnapshot, act: str, wave: int
+) -> Steps[WaveResult]:
+    """Do one wave, and look again less and less often while the vendors are at work, until they are or time is up."""
+    deadline = context.current_utc_datetime + timedelta(minutes=data.pace.run_minutes)
+    interval, look = data.pace.poll_seconds, 0
+    while True:
+        payload = Wave(run=run_of(data, f"wave-{wave}", operation.environment), wave=wave, look=look)
+        result = WaveResult.model_validate((yield from call(context, act, payload, data.pace)))
+        if not result.busy or result.stop or context.current_utc_datetime >= deadline:
+            return result
+        yield context.create_timer(context.current_utc_datetime + timedelta(seconds=interval))
+        interval, look = min(interval * _SLOWER, _LONGEST_LOOK), look + 1
+
+
+def settled(context: df.DurableOrchestrationContext, data: OperationInput, name: str, payload: Model) -> Steps[None]:
+    """Call an activity again and again, less and less often, until it says that nothing is under way any more.
+
+    Raises:
+        StepFailedError: time is up; the sentence says what does not end.
+    """
+    deadline = context.current_utc_datetime + timedelta(minutes=data.pace.run_minutes)
+    interval = data.pace.poll_seconds
+    while True:
+        found = Settled.model_validate((yield from call(context, name, payload, data.pace)))
+        if found.busy is None:
+            return
+        if context.current_utc_datetime >= deadline:
+            problem = Problem(code="still-running", title="Something is still under way", detail=found.busy)
+            raise StepFailedError(Outcome.failed(problem))
+        yield context.create_timer(context.current_utc_datetime + timedelta(seconds=interval))
+        interval = min(interval * _SLOWER, _LONGEST_LOOK)
 
 
 def end(

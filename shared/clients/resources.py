@@ -112,3 +112,22 @@ async def is_locked(scope: str) -> bool:
 def _covers(locked: str, resource: str) -> bool:
     """Whether a lock on ``locked`` keeps ``resource``: from above, on it, or on something below it."""
     return resource.startswith(f"{locked}/") or locked.startswith(resource)
+
+
+async def put_group(group: str, location: str, tags: dict[str, str], permit: Permit) -> None:
+    """Create a resource group (its ARM id), or set its tags."""
+    body = {"location": location, "tags": tags}
+    call = Call(
+        f"create {permit.action.kind}", "PUT", group, body, params={"api-version": _RESOURCES}, expect=(200, 201)
+    )
+    await _ARM.call(call)
+
+
+async def delete_group(group: str, permit: Permit) -> bool:
+    """Delete a resource group with everything in it; returns whether it is gone by now."""
+    call = Call(
+        f"delete {permit.action.kind}", "DELETE", group, params={"api-version": _RESOURCES}, expect=(200, 202, 404)
+    )
+    await _ARM.call(call)
+    look = Call("get resource group", "GET", group, params={"api-version": _RESOURCES}, expect=(200, 404))
+    return (await _ARM.call(look)).status == 404  # noqa: PLR2004 - HTTP status

@@ -254,16 +254,23 @@ class OperationSnapshot(Effect):
 
 
 class Wave(ActivityInput):
-    """Do the actions of one wave."""
+    """Do the actions of one wave; ``look`` counts how often, because what is under way is looked at again."""
 
     wave: int
+    look: int = 0
 
 
 class WaveResult(Effect):
-    """How a wave went; ``stop`` says why the next one must not begin."""
+    """How a wave went.
+
+    Attributes:
+        stop: why the next one must not begin.
+        busy: what is still under way; the wave is looked at again later.
+    """
 
     counts: Counts = Counts()
     stop: str | None = None
+    busy: str | None = None
 
 
 class EndOperation(ActivityInput):

@@ -236,7 +236,7 @@ def _merge(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
 async def _body(request: web.Request) -> dict[str, Any]:
     text = await request.text()
     if not text:
-        if request.method in ("PUT", "PATCH"):
+        if request.method in ("PUT", "PATCH") and "/backups/" not in request.path:
             raise bad_request("MissingRequestBody", "The request body is missing.")
         return {}
     try:

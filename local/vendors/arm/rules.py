@@ -90,9 +90,36 @@ def vault(estate: Estate, target: ResourceId, resource: Resource, before: Resour
 def database_server(estate: Estate, target: ResourceId, resource: Resource, before: Resource | None) -> None:
     if before is None and any(server["name"] == target.name for server in estate.of_type(target.type)):
         raise conflict("ServerNameAlreadyExists", f"Specified server name '{target.name}' is already used.")
+    if resource["properties"].get("createMode") == "PointInTimeRestore":
+        if before is None:
+            _restored(estate, target, resource)
+        else:  # how a server was made cannot be changed any more
+            resource |= {"sku": before.get("sku"), "properties": dict(before["properties"])}
     properties = resource["properties"]
     properties.pop("administratorLoginPassword", None)
     properties |= {"fullyQualifiedDomainName": f"{target.name}.postgres.database.azure.com", "state": "Ready"}
+    properties.setdefault("backup", {}).setdefault("earliestRestoreDate", iso(time.time() - 600))
+
+
+def _restored(estate: Estate, target: ResourceId, resource: Resource) -> None:
+    """A server as another one was; a document `damaged/<source id>` names databases that its backups lack."""
+    properties = resource["properties"]
+    source = estate.get(str(properties.get("sourceServerResourceId")))
+    if source is None:
+        raise bad_request("SourceServerNotFound", "The source server does not exist.")
+    moment = str(properties.pop("pointInTimeUTC", ""))
+    if moment < source["properties"]["backup"]["earliestRestoreDate"]:
+        raise bad_request("InvalidRestorePoint", f"The point in time '{moment}' is not within the retention period.")
+    copied = {name: source["properties"][name] for name in ("version", "storage") if name in source["properties"]}
+    resource |= {"sku": source.get("sku"), "properties": properties | copied}
+    lost = estate.store.get(f"damaged/{source['id'].lower()}") or []
+    for database in estate.of_type(f"{target.type}/databases", source["id"]):
+        if database["name"] not in lost:
+            estate.put({**database, "id": f"{target.path}/databases/{database['name']}"})
+
+
+def database_backup(_estate: Estate, _target: ResourceId, resource: Resource, _before: Resource | None) -> None:
+    resource["properties"] = {"backupType": "Customer On-Demand", "completedTime": iso(time.time()), "source": "Full"}
 
 
 def identity(_estate: Estate, _target: ResourceId, resource: Resource, before: Resource | None) -> None:
@@ -211,6 +238,7 @@ def namespace(estate: Estate, target: ResourceId, _resource: Resource, _before: 
 SHAPES: dict[str, Shape] = {
     "microsoft.keyvault/vaults": vault,
     "microsoft.dbforpostgresql/flexibleservers": database_server,
+    "microsoft.dbforpostgresql/flexibleservers/backups": database_backup,
     "microsoft.managedidentity/userassignedidentities": identity,
     "microsoft.managedidentity/userassignedidentities/federatedidentitycredentials": federated_credential,
     "microsoft.authorization/roleassignments": role_assignment,

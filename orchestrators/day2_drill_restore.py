@@ -1,0 +1,57 @@
+"""A restore drill: whether the backups can be restored, how long that takes, and nothing of it is left."""
+
+from datetime import datetime
+
+import azure.durable_functions as df
+
+from orchestrators._day2 import acted, begin, day2, end, judged, run_of, settled
+from orchestrators._steps import StepFailedError, Steps, call
+from shared.models.day2_backups import Checked, Restore
+from shared.models.operations import OperationInput, OperationSnapshot, OperationState
+from shared.models.problem import Problem
+from shared.models.runs import ActivityInput
+from shared.outcome import Outcome
+
+_S = OperationState
+
+
+@day2("drill-restore", "Prove that the databases of a stage can be restored, and measure it.", Restore, one_stage=True)
+def day2_drill_restore(context: df.DurableOrchestrationContext, data: OperationInput) -> Steps[Outcome]:
+    """Restore to a place apart, check, measure, and always remove that place, also after a failure."""
+    operation = yield from begin(context, data)
+    operation = yield from judged(context, data, operation, "list_restores")
+    if operation.state != _S.ACTING:
+        return Outcome.done({"state": operation.state})
+    payload = ActivityInput(run=run_of(data, environment=operation.environment))
+    began = context.current_utc_datetime
+    failure: StepFailedError | None = None
+    stop: Problem | None = None
+    facts: dict[str, object] = {}
+    try:
+        stop = yield from acted(context, data, operation, "ensure_restored_servers")
+        if stop is None:
+            document = yield from call(context, "read_restored_servers", payload, data.pace)
+            facts = _measured(Checked.model_validate(document), began, context.current_utc_datetime, operation)
+    except StepFailedError as error:
+        failure = error
+    yield from settled(context, data, "remove_restored_servers", payload)
+    if failure:
+        raise failure
+    if stop is None and not facts["passed"]:
+        detail = "The restored databases are not what they should be; `facts` of the operation has the checks."
+        problem = Problem(code="drill-failed", title="The drill failed", detail=detail)
+        yield from end(context, data, state=_S.PARTIAL, problem=problem, facts=facts)
+    else:
+        yield from end(context, data, problem=stop, facts=facts)
+    return Outcome.done()
+
+
+def _measured(checked: Checked, began: datetime, ended: datetime, operation: OperationSnapshot) -> dict[str, object]:
+    """The checks, the recovery time, and how much of the newest data would have been lost; in seconds."""
+    moment = datetime.fromisoformat(str(operation.facts["pointInTime"]))
+    return {
+        "passed": checked.passed,
+        "checks": [check.document() for check in checked.checks],
+        "rtoSeconds": round((ended - began).total_seconds()),
+        "rpoSeconds": round((began - moment).total_seconds()),
+    }

@@ -1,0 +1,35 @@
+"""Parameters and results of backup, restore and restore drill."""
+
+from pydantic import AwareDatetime, ConfigDict, Field
+
+from shared.models import Model
+from shared.models.runs import Effect
+
+
+class Restore(Model):
+    """When to restore to; without it, the newest moment."""
+
+    model_config = ConfigDict(**{**Model.model_config, "extra": "forbid"})
+
+    point_in_time: AwareDatetime | None = Field(
+        default=None, description="Moment to restore to, with a time zone; empty: the newest that can be restored."
+    )
+
+
+class Check(Model):
+    """One check of a restored server."""
+
+    name: str
+    passed: bool
+    detail: str = ""
+
+
+class Checked(Effect):
+    """What the checks of the restored servers found."""
+
+    checks: list[Check] = []
+
+    @property
+    def passed(self) -> bool:
+        """Whether there were checks, and all of them passed."""
+        return bool(self.checks) and all(check.passed for check in self.checks)
