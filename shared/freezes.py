@@ -3,27 +3,18 @@
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
 import yaml
-from pydantic import AwareDatetime, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from shared.errors import ConfigurationError
 from shared.models import Model
+from shared.models.moment import Moment
 from shared.rule_set import RULES, Stamp, stamp
 
 FILE = RULES / "freezes.yaml"
 EVERYWHERE = "*"
-
-
-def _as_written(value: Any) -> Any:
-    """YAML reads a time by itself, and takes one without a zone for UTC: a zone must be written."""
-    if isinstance(value, str):
-        return value
-    raise ValueError("write the time in quotes, with its zone")
-
-
-Moment = Annotated[AwareDatetime, BeforeValidator(_as_written)]
 
 
 class Freeze(Model):

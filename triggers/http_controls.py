@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pydantic import AwareDatetime, ConfigDict, Field
+from pydantic import ConfigDict, Field, StrictBool
 
 from shared import authorisation, freezes
 from shared.authorisation import CONTROL, EXEMPT, GRANT_EXEMPTION, SEE_HOLDS, SIGNED_IN, Subject, subject_of
@@ -15,6 +15,7 @@ from shared.instance_ids import control_id
 from shared.models import Model
 from shared.models.application_request import PlainText
 from shared.models.controls import Control, Exemption, FreezeRecord, KillSwitch, LegalHold, Scope
+from shared.models.moment import Moment
 from shared.register import controls, requests
 from shared.register.audit import Entry
 from triggers._http import Answer, Call, endpoint
@@ -29,7 +30,7 @@ class _Body(Model):
 class KillSwitchRequest(_Body):
     """Body of ``PUT /api/kill-switch``."""
 
-    on: bool = Field(description="Whether all changes stop.")
+    on: StrictBool = Field(description="Whether all changes stop.")
     reason: PlainText = Field(min_length=3, max_length=300, description="Why, for the audit.")
 
 
@@ -53,8 +54,8 @@ class FreezeRequest(_Body):
     """Body of ``POST /api/freezes``."""
 
     scope: ScopeRequest
-    begins: AwareDatetime = Field(alias="from", description="From when, with a time zone.")
-    ends: AwareDatetime = Field(alias="until", description="Until when, with a time zone; the end is not part of it.")
+    begins: Moment = Field(alias="from", description="From when, with a time zone.")
+    ends: Moment = Field(alias="until", description="Until when, with a time zone; the end is not part of it.")
     reason: PlainText = Field(min_length=3, max_length=300, description="Why, for the audit.")
 
 
@@ -62,7 +63,7 @@ class ExemptionRequest(_Body):
     """Body of ``POST /api/exemptions``."""
 
     scope: ScopeRequest
-    expires_at: AwareDatetime = Field(description="When it ends, with a time zone; at most 90 days from now.")
+    expires_at: Moment = Field(description="When it ends, with a time zone; at most 90 days from now.")
     reason: PlainText = Field(min_length=3, max_length=300, description="Why, for the audit.")
 
 
@@ -127,7 +128,7 @@ async def declare_legal_hold(call: Call) -> Answer:
 
 @endpoint(
     "DELETE",
-    "legal-holds/{id}",
+    "legal-holds/{hold}",
     action=CONTROL,
     summary="Lift a legal hold.",
     answers={204: "It is lifted."},
@@ -178,7 +179,7 @@ async def declare_freeze(call: Call) -> Answer:
 
 @endpoint(
     "DELETE",
-    "freezes/{id}",
+    "freezes/{freeze}",
     action=CONTROL,
     summary="End a declared freeze.",
     answers={204: "It is over."},
@@ -232,7 +233,7 @@ async def ask_for_exemption(call: Call) -> Answer:
 
 @endpoint(
     "POST",
-    "exemptions/{id}/approve",
+    "exemptions/{exemption}/approve",
     action=GRANT_EXEMPTION,
     summary="Grant an exemption.",
     answers={200: Exemption},
@@ -251,7 +252,7 @@ async def grant_exemption(call: Call) -> Answer:
 
 @endpoint(
     "DELETE",
-    "exemptions/{id}",
+    "exemptions/{exemption}",
     action=GRANT_EXEMPTION,
     summary="End an exemption.",
     answers={204: "It is over."},
@@ -290,7 +291,7 @@ def _sees(call: Call, item: Exemption) -> bool:
 
 
 async def _found[C: Control](call: Call, kind: type[C]) -> C:
-    identifier = call.params.get("id", "")
+    identifier = call.params.get(kind.kind, "")
     found = await controls.control(kind, identifier) if re.fullmatch(r"[a-z]+-[0-9a-f]{12}", identifier) else None
     if found is None:
         raise RequestRejectedError("unknown-control", f"There is no {kind.kind} {identifier}.", status=404)

@@ -4,7 +4,7 @@ import hashlib
 from datetime import UTC
 from typing import Any
 
-from pydantic import AwareDatetime, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
 from shared import authorisation
 from shared.approvals import DecidingRole
@@ -17,6 +17,7 @@ from shared.identity import Caller
 from shared.models import Model
 from shared.models.application_request import PlainText
 from shared.models.delegations import LONGEST_DAYS, Delegation
+from shared.models.moment import Moment
 from shared.register import delegations
 from triggers._http import Answer, Call, endpoint
 
@@ -37,7 +38,7 @@ class DelegationBody(Model):
     teams: list[str] | None = Field(
         default=None, max_length=20, description="Teams that are handed over; without it, all that you are in."
     )
-    until: AwareDatetime = Field(description=f"End, with its time zone; at most {LONGEST_DAYS} days from now.")
+    until: Moment = Field(description=f"End, with its time zone; at most {LONGEST_DAYS} days from now.")
     reason: PlainText = Field(min_length=1, max_length=500, description="Why, for the audit.")
 
 

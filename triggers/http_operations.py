@@ -5,7 +5,7 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Any
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, StrictBool
 
 from orchestrators._day2 import OPERATIONS
 from shared import authorisation
@@ -26,7 +26,7 @@ from triggers.http_catalogue import visible_application
 
 _S = OperationState
 _MAIN = "applications/{name}/operations"
-_ONE = f"{_MAIN}/{{id}}"
+_ONE = f"{_MAIN}/{{operation}}"
 _PAGE = 500
 
 
@@ -39,7 +39,7 @@ class OperationRequest(_Body):
 
     environment: EnvironmentName | None = Field(default=None, description="Stage; without it, all of them.")
     parameters: dict[str, Any] = Field(default={}, description="As the operation says: `GET /api/operations`.")
-    dry_run: bool = Field(default=False, description="Only list the exact calls that would be made.")
+    dry_run: StrictBool = Field(default=False, description="Only list the exact calls that would be made.")
     reason: PlainText | None = Field(default=None, max_length=500, description="Why, for the record.")
 
 
@@ -113,7 +113,7 @@ async def list_operation_kinds(_call: Call) -> Answer:
 
 @endpoint(
     "POST",
-    f"{_MAIN}/{{operation}}",
+    _ONE,
     action=OPERATE,
     summary="Ask for a Day-2 operation.",
     body=OperationRequest,
@@ -256,7 +256,7 @@ async def retry_operation(call: Call) -> Answer:
 
 async def _visible(call: Call) -> OperationRecord:
     """The operation of the path, if the caller may see it; otherwise it does not exist for the caller."""
-    identifier, name = call.params.get("id", ""), call.params.get("name", "")
+    identifier, name = call.params.get("operation", ""), call.params.get("name", "")
     known = re.fullmatch(r"op-[0-9a-f]{12}", identifier) and re.fullmatch(r"[a-z0-9-]{3,32}", name)
     record = await operations.find(name, identifier) if known else None
     if record is None or not authorisation.may_see(call.caller, record):

@@ -1,8 +1,9 @@
 """Parameters and results of backup, restore and restore drill."""
 
-from pydantic import AwareDatetime, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from shared.models import Model
+from shared.models.moment import Moment
 from shared.models.runs import Effect
 
 
@@ -11,7 +12,7 @@ class Restore(Model):
 
     model_config = ConfigDict(**{**Model.model_config, "extra": "forbid"})
 
-    point_in_time: AwareDatetime | None = Field(
+    point_in_time: Moment | None = Field(
         default=None, description="Moment to restore to, with a time zone; empty: the newest that can be restored."
     )
 

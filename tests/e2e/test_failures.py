@@ -117,12 +117,6 @@ def _undo_after_failure(desk: Desk, step: str) -> None:
 
 
 @pytest.mark.long
-def test_undo_after_a_failure_leaves_nothing_and_the_same_request_again_works(desk: Desk) -> None:
-    (step,) = _drawn(APPROVED, 1)
-    _undo_after_failure(desk, step)
-
-
-@pytest.mark.long
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("step", APPROVED)
 def test_undo_after_a_failure_at_each_step(desk: Desk, step: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import triggers
-from shared.authorisation import ANYONE, EXEMPT, ORDER, PROMOTE, SEE, SIGNED_IN, Subject, subject_of, why_not
+from shared.authorisation import ANYONE, EXEMPT, OPERATE, ORDER, PROMOTE, SEE, SIGNED_IN, Subject, subject_of, why_not
 from shared.errors import AppStoreError
 from shared.identity import Caller
 from shared.models.controls import Exemption, Scope
@@ -129,15 +129,20 @@ async def _exemption(record: RequestRecord) -> Exemption:
 async def _identifier(route: Endpoint, record: RequestRecord) -> str:
     if "promotions/{id}" in route.path:
         return (await _promotion(record)).id
-    if "operations/{id}" in route.path:
-        return (await _operation(record)).id
-    return (await _exemption(record)).id if "exemptions/{id}" in route.path else record.id
+    return record.id
 
 
 async def _refused(route: Endpoint, record: RequestRecord, who: Caller) -> bool:
     """Whether the caller is refused, or told that there is nothing."""
     client: Any = DurableClient()
-    params = {"id": await _identifier(route, record), "name": record.application, "kind": "welcome", "number": "1"}
+    params = {
+        "id": await _identifier(route, record),
+        "operation": (await _operation(record)).id,
+        "exemption": (await _exemption(record)).id,
+        "name": record.application,
+        "kind": "welcome",
+        "number": "1",
+    }
     headers = {"content-type": "application/json", "idempotency-key": f"{who.id}-{route.name}"}
     raw = b""
     if route.action == ORDER:  # refused after the caller is let in: no landing zone takes it
@@ -146,7 +151,7 @@ async def _refused(route: Endpoint, record: RequestRecord, who: Caller) -> bool:
         scope = {"application": record.application, "rule": "reconcile-tags"}
         past = {"scope": scope, "expiresAt": "2020-01-01T00:00:00Z", "reason": "test"}
         raw = json.dumps(past).encode()
-    elif route.path.endswith("operations/{id}/approve"):
+    elif route.path.endswith("operations/{operation}/approve"):
         raw = b'{"digest": "%s"}' % (b"0" * 64)
     elif route.path.endswith("/approve"):
         raw = b'{"planDigest": "%s"}' % (b"0" * 64)
@@ -168,8 +173,8 @@ def _handler(name: str) -> Any:
 def _subject(route: Endpoint, record: RequestRecord) -> Subject:
     """An application, or one that is yet to be, belongs to its team: who asked for it does not count."""
     team = record.body.owner_team
-    asked_for = any(f"{kind}/{{id}}" in route.path for kind in ("requests", "promotions", "operations", "exemptions"))
-    return subject_of(record) if asked_for and route.action != PROMOTE else Subject("", team)
+    asked_for = any(part in route.path for part in ("requests/{id}", "promotions/{id}", "{operation}", "{exemption}"))
+    return subject_of(record) if asked_for and route.action not in (PROMOTE, OPERATE) else Subject("", team)
 
 
 @pytest.mark.parametrize("name", sorted(ROUTES))
