@@ -3,6 +3,8 @@
 SHELL := /bin/sh
 PYTHON := .venv/bin/python
 NAME ?= payments-api
+# Only from the command line: many environments have a PORT of their own.
+PORT = 7071
 WORKERS ?= 4
 # Compiled once, and outside the tree: every process of a local run starts in half the time.
 export PYTHONDONTWRITEBYTECODE :=
@@ -19,11 +21,11 @@ setup: ## .venv with what a local run needs
 setup-dev: ## .venv with the development tools as well
 	@local/bootstrap.sh dev
 
-run: setup ## order NAME=payments-api and watch it become a running service; stays up until Ctrl-C
-	@exec $(PYTHON) -m local.run --name '$(NAME)'
+run: setup ## order NAME=payments-api and watch it become a running service, on PORT=7071; stays up until Ctrl-C
+	@exec $(PYTHON) -m local.run --name '$(NAME)' --port '$(PORT)'
 
 once: setup ## the same, but ends when the application runs
-	@exec $(PYTHON) -m local.run --name '$(NAME)' --once
+	@exec $(PYTHON) -m local.run --name '$(NAME)' --port '$(PORT)' --once
 
 drift: setup ## compare APP=payments-api with what it should be
 	@exec $(PYTHON) -m local.run.drift --application '$(APP)'

@@ -6,7 +6,7 @@ from typing import Any
 
 from activities._activity import look
 from activities._transition import advance, entry_of
-from shared import approvers, policies
+from shared import allotments, approvers, policies
 from shared import plan as plans
 from shared.canonical import digest as digest_of
 from shared.change_set import deviations
@@ -39,6 +39,7 @@ async def set_plan(data: SetPlan) -> PlanSet:
     Raises:
         PolicyViolationError: a rule denies the plan.
         ConfigurationError: an approval is decided in ServiceNow, which the request does not use.
+        RequestRejectedError: the team's quota or a landing zone has no room for it any more.
     """
     record = await requests.get(data.run.application, data.run.request_id)
     if record.round != data.round:
@@ -52,6 +53,9 @@ async def set_plan(data: SetPlan) -> PlanSet:
     repository = f"{owner()}/{record.body.name}"
     document, needs = plans.document(record, data.environments, change_sets, verdicts, repository)
     approvers.require_decidable(needs, record.systems)
+    # Another landing zone than at the beginning, other prices: what the plan uses is taken before anybody sees it.
+    places = [str(zone["name"]) for zone in record.zones.values() if zone.get("name")]
+    await allotments.take(record.id, record.body.owner_team, cost, places)
     content, digest = plans.sealed(document)
     blob = f"{record.id}/{digest}.json"
     await blobs.write_document(blob, content)

@@ -2,6 +2,7 @@
 
 from activities._activity import look
 from activities._transition import advance, entry_of
+from shared import allotments
 from shared import plan as plans
 from shared.clients._github import owner
 from shared.clock import utc_now
@@ -26,7 +27,7 @@ from shared.models.runs import (
     RequestSnapshot,
     Run,
 )
-from shared.register import leases, requests, reservations, run_ends, steps
+from shared.register import leases, requests, run_ends, steps
 from shared.register._table import Row, Write
 
 _S = RequestState
@@ -209,8 +210,7 @@ async def finish_request(data: FinishRequest) -> Nothing:
     if run.undo and state is not _S.UNDONE:
         await run_ends.tell_cleaning(record)
     if run.undo:
-        await reservations.release(reservations.ZONES, record.id)
-        await reservations.release(record.body.owner_team, record.id)
+        await allotments.give_back(record.id, record.body.owner_team)
     await leases.release(run.application, run.request_id)
     return Nothing(detail=data.state)
 

@@ -49,6 +49,15 @@ class Use(Model):
             items={key: units for key, units in sorted(items.items()) if units},
         )
 
+    def beyond(self, other: "Use") -> "Use":
+        """What this is more than another, each by itself; what is less counts as nothing."""
+        more = self.plus(other, sign=-1)
+        return Use(
+            applications=max(0, more.applications),
+            monthly=max(Decimal(0), more.monthly),
+            items={key: units for key, units in more.items.items() if units > 0},
+        )
+
 
 class _Quotas(Model):
     model_config = ConfigDict(**{**Model.model_config, "extra": "forbid"})

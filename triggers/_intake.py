@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any
+from uuid import uuid4
 
 import azure.durable_functions as df
 
 from shared import (
+    allotments,
     approval_rules,
     approvals,
     approvers,
@@ -26,7 +27,14 @@ from shared.clients import azure_boards, backstage, github_projects, grafana, se
 from shared.clients import teams as teams_chat
 from shared.clients._github import owner
 from shared.clock import utc_now
-from shared.errors import ConfigurationError, PolicyViolationError, RequestRejectedError, StateConflictError
+from shared.errors import (
+    ConfigurationError,
+    PolicyViolationError,
+    RequestRejectedError,
+    StateConflictError,
+    TransientIntegrationError,
+    VendorCall,
+)
 from shared.identity import Caller
 from shared.instance_ids import onboard_instance, request_id
 from shared.landing_zones import LandingZone
@@ -195,11 +203,12 @@ async def take_in(client: df.DurableOrchestrationClient, caller: Caller, key: st
     body = judged.body
     if (nobody := _nobody(judged)) is not None:
         raise RequestRejectedError("no-approver", nobody)
-    now, identifier = utc_now(), request_id(caller.tenant, caller.id, key)
+    now, identifier, attempt = utc_now(), request_id(caller.tenant, caller.id, key), uuid4().hex
     mine = ClaimRecord(
         request_id=identifier,
         application=body.name,
         body_hash=body_hash(body),
+        attempts=(attempt,),
         caller=caller.id,
         owner_team=body.owner_team,
         state=ClaimState.CLAIMED,
@@ -211,8 +220,9 @@ async def take_in(client: df.DurableOrchestrationClient, caller: Caller, key: st
         found = await requests.find(claim.application, identifier)
         if found:
             return found
-    await _reserve(identifier, judged)
-    record = await _create(_record(identifier, caller, judged, now), claim)
+    await _take(identifier, attempt, judged)
+    await _require_claimed(identifier, attempt)
+    record = await _create(_record(identifier, caller, judged, now), attempt)
     try:
         await start(client, record)
         await claims.set_state(claim, ClaimState.STARTED)
@@ -221,42 +231,24 @@ async def take_in(client: df.DurableOrchestrationClient, caller: Caller, key: st
     return record
 
 
-async def _reserve(identifier: str, judged: Judged) -> None:
-    """Take the request's share of the team's quota and its place in the landing zones, or nothing at all."""
-    team, more = judged.body.owner_team, quotas.use_of(judged.estimate)
-    quota = quotas.find(team)
+async def _take(identifier: str, attempt: str, judged: Judged) -> None:
+    """Take what the request uses for this attempt. An attempt that is refused leaves no trace."""
+    zones = [zone.name for zone in judged.zones.values()]
     try:
-        await reservations.reserve(team, identifier, more, lambda used: quotas.exceeded(quota, used, more))
-    except StateConflictError as error:
-        await claims.withdraw(identifier)
-        detail = (
-            f"The quota of {team} is used up: {error}. Undo an application that is not needed, or ask the platform."
-        )
-        raise RequestRejectedError("quota-exceeded", detail, status=409, pointer="/ownerTeam") from error
-    await _place(identifier, judged)
+        await allotments.take(identifier, judged.body.owner_team, judged.estimate, zones, holder=attempt)
+    except RequestRejectedError:
+        await claims.withdraw(identifier, attempt)
+        raise
 
 
-async def _place(identifier: str, judged: Judged) -> None:
-    names = [zone.name for zone in judged.zones.values()]
-    place = Use(items=dict.fromkeys(names, Decimal(1)))
-    try:
-        await reservations.reserve(
-            reservations.ZONES, identifier, place, lambda used: landing_zones.full(used.items, names)
-        )
-    except StateConflictError as error:
-        await give_back(judged.body.owner_team, identifier)
-        await claims.withdraw(identifier)
-        detail = f"There is no room: {error}. Ask the platform for more, or choose another region."
-        raise RequestRejectedError("landing-zone-full", detail, status=409, pointer="/region") from error
+async def _require_claimed(identifier: str, attempt: str) -> None:
+    """Demand that the sweep has not given this attempt up: the key may be in use for something else by now."""
+    claim = await claims.get(identifier)
+    if claim is None or (claim.state is ClaimState.CLAIMED and attempt not in claim.attempts):
+        raise TransientIntegrationError(VendorCall("register", "claim"), "taking the request in took too long")
 
 
-async def give_back(team: str, identifier: str) -> None:
-    """Give back all that a request reserved; nothing reserved is success."""
-    await reservations.release(reservations.ZONES, identifier)
-    await reservations.release(team, identifier)
-
-
-async def _create(record: RequestRecord, claim: ClaimRecord) -> RequestRecord:
+async def _create(record: RequestRecord, attempt: str) -> RequestRecord:
     archetype = archetypes.find(record.body.archetype)
     reservation = ApplicationRecord(
         name=record.application,
@@ -274,8 +266,8 @@ async def _create(record: RequestRecord, claim: ClaimRecord) -> RequestRecord:
     try:
         return await requests.create(record, reservation, entry)
     except StateConflictError as error:
-        await give_back(record.body.owner_team, record.id)
-        await claims.withdraw(claim.request_id)
+        await allotments.let_go(record.id, record.body.owner_team, attempt)
+        await claims.withdraw(record.id, attempt)
         detail = f"The name {record.application} is taken; {record.application}-2 may be free."
         raise RequestRejectedError("name-taken", detail, status=409, pointer="/name") from error
 

@@ -16,7 +16,7 @@ from shared.models import Model
 from shared.models.application_request import PlainText
 from shared.models.records import Decision, DecisionRecord, RequestRecord, RequestState
 from shared.models.runs import UndoInput
-from shared.register import requests
+from shared.register import requests, steps
 from shared.register._table import Write
 from shared.register.audit import Entry
 from triggers._acting import Authority, authority
@@ -111,7 +111,12 @@ def require_in_time(record: RequestRecord) -> None:
 
 
 async def _plan_again(call: Call, record: RequestRecord) -> None:
-    """Rules, prices or skeleton changed since the plan was shown: it is void, a new one is made."""
+    """Rules, prices or skeleton changed since the plan was shown: it is void, a new one is made.
+
+    It is made for the landing zones of today, unless something was made in those of yesterday already.
+    """
+    begun = any(step.name == "start_apply" for step in await steps.of_request(record.application, record.id))
+    zones = record.zones if begun else {name: zone.document() for name, zone in plans.find_zones(record.body).items()}
     entry = Entry(
         f"{record.id}:void:{record.round}",
         utc_now(),
@@ -128,7 +133,7 @@ async def _plan_again(call: Call, record: RequestRecord) -> None:
                 "state": _S.PLANNING,
                 "round": old.round + 1,
                 "approvals": [],
-                "zones": {name: zone.document() for name, zone in plans.find_zones(old.body).items()},
+                "zones": zones,
             }
         ),
         entry,

@@ -5,7 +5,7 @@ from typing import Any
 import azure.durable_functions as df
 import azure.functions as func
 
-from shared import notices
+from shared import allotments, notices
 from shared.clock import utc_now
 from shared.errors import StateConflictError
 from shared.log import LOGGER
@@ -16,7 +16,7 @@ from shared.models.runs import UndoInput
 from shared.register import claims, intents, leases, requests
 from shared.register.audit import Entry
 from shared.telemetry.metrics import measure
-from triggers._intake import give_back, pace, start, start_once
+from triggers._intake import pace, start, start_once
 from triggers._operation_sweep import sweep_operations
 from triggers._promotion_sweep import sweep_promotions
 from triggers._sweeping import ENDED, HINT_SECONDS, ORPHAN_SECONDS, age, apart, older
@@ -66,8 +66,8 @@ async def _finish_claim(client: Any, claim: ClaimRecord) -> None:
     record = await requests.find(claim.application, claim.request_id)
     if record is None:
         LOGGER.warning("the claim %s was never recorded: its caller got no answer and may ask again", claim.request_id)
-        await give_back(claim.owner_team, claim.request_id)
-        await claims.withdraw(claim.request_id)
+        await allotments.let_go(claim.request_id, claim.owner_team)
+        await claims.abandon(claim)
         return
     await start(client, record)
     await claims.set_state(claim, ClaimState.STARTED)

@@ -1,4 +1,4 @@
-"""`make run [NAME=payments-api]`: start everything, tell the story, stay up until Ctrl-C."""
+"""`make run [NAME=payments-api] [PORT=7071]`: start everything, tell the story, stay up until Ctrl-C."""
 
 import argparse
 import os
@@ -21,17 +21,19 @@ from local.run.terminal import Terminal
 from local.stack import HOST_PORT, VENDORS_PORT, Stack, local_directory
 from local.versions import azurite_version, terraform_version
 
+_FIRST_PORT, _LAST_PORT = 1024, 65535
+
 
 def main() -> int:
     """Run it; the code is 0 when the application runs, 1 when it does not."""
     options = _options()
     terminal = Terminal()
-    stack = Stack(local_directory(), host_port=HOST_PORT, vendors_port=VENDORS_PORT)
+    stack = Stack(local_directory(), host_port=options.port, vendors_port=VENDORS_PORT)
     if not azurite.INSTALLATION.exists():
         terminal.fact("setup", "azurite from npm, the schema of azurerm from PyPI (once)")
     try:
         with _stop_signals(), stack:
-            return _run(stack, terminal, options.name, once=options.once)
+            return _run(stack, terminal, options)
     except LocalRunError as error:
         sys.stderr.write(f"{error}\n")
         return 1
@@ -41,10 +43,10 @@ def main() -> int:
         return 0
 
 
-def _run(stack: Stack, terminal: Terminal, name: str, *, once: bool) -> int:
-    _introduce(stack, terminal)
-    succeeded = _tell(stack, terminal, name)
-    if once or stack.ended():
+def _run(stack: Stack, terminal: Terminal, options: argparse.Namespace) -> int:
+    _introduce(stack, terminal, options.port)
+    succeeded = _tell(stack, terminal, options.name)
+    if options.once or stack.ended():
         return 0 if succeeded else 1
     terminal.fact("running", "Ctrl-C stops it and keeps its state")
     while not stack.ended():
@@ -79,10 +81,10 @@ def _report_end(stack: Stack, terminal: Terminal) -> None:
     terminal.fact(process.name, f"{how}; state kept in {stack.directory}; `make run` carries on")
 
 
-def _introduce(stack: Stack, terminal: Terminal) -> None:
+def _introduce(stack: Stack, terminal: Terminal, wished: int) -> None:
     versions = f"python {platform.python_version()}, terraform {terraform_version()}, azurite {azurite_version()}"
     terminal.fact("ready", f"{versions:<70} {terminal.elapsed:5.1f} s")
-    for sentence in taken(stack):
+    for sentence in taken(stack, wished):
         terminal.fact("port", sentence)
     terminal.fact("REAL", "this app as deployed, Terraform, git, Rego, the generated service itself")
     stand_in = f"https://localhost:{stack.vendors_port}"
@@ -96,12 +98,21 @@ def _introduce(stack: Stack, terminal: Terminal) -> None:
     )
 
 
-def taken(stack: Stack) -> Iterator[str]:
+def taken(stack: Stack, host_port: int = HOST_PORT) -> Iterator[str]:
     """A sentence for each wished port that somebody else has."""
-    for name, wished, port in (("host", HOST_PORT, stack.host_port), ("vendors", VENDORS_PORT, stack.vendors_port)):
-        if wished != port:
+    for name, wished, has in (("host", host_port, stack.host_port), ("vendors", VENDORS_PORT, stack.vendors_port)):
+        if wished != has:
             who = f"{wished} is in use by {holder(wished)}"
-            yield f"{who}: {name} listens on {port}; stop that program to have {wished}"
+            other = ", or choose another one with PORT=" if name == "host" else ""
+            yield f"{who}: {name} listens on {has}; stop that program to have {wished}{other}"
+
+
+def port(text: str) -> int:
+    """A port that a program of anybody may have."""
+    number = int(text) if text.isascii() and text.isdecimal() else 0
+    if not _FIRST_PORT <= number <= _LAST_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: a number from {_FIRST_PORT} to {_LAST_PORT}")
+    return number
 
 
 @contextmanager
@@ -121,6 +132,7 @@ def _stop_signals() -> Iterator[None]:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make run", description=__doc__)
     parser.add_argument("--name", default="payments-api", help="name of the application to order")
+    parser.add_argument("--port", type=port, default=HOST_PORT, help="port of the host; another one if it is taken")
     parser.add_argument("--once", action="store_true", default=os.environ.get("RUN_ONCE") == "1")
     return parser.parse_args()
 

@@ -181,12 +181,17 @@ class ClaimState(StrEnum):
 
 
 class ClaimRecord(Model):
-    """The claim of an Idempotency-Key: the first writer wins, every repeat finds it here."""
+    """The claim of an Idempotency-Key: the first writer wins, every repeat finds it here.
+
+    Attributes:
+        attempts: who is taking the request in at this moment; the claim goes with the last one that fails.
+    """
 
     schema_version: int = 1
     request_id: str
     application: str
     body_hash: str
+    attempts: tuple[str, ...] = ()
     caller: str
     owner_team: str = ""
     state: ClaimState

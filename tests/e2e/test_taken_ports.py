@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from argparse import ArgumentTypeError
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from local.azurite import Azurite
 from local.ports import holder
 from local.processes import LocalRunError, Process, free_port
-from local.run.__main__ import taken
+from local.run.__main__ import port, taken
 from local.stack import CHECKOUT, HOST_PORT, VENDORS_PORT, Stack
 
 LISTENER = """
@@ -39,25 +40,42 @@ def squatter(request: pytest.FixtureRequest) -> Iterator[tuple[int, int]]:
 
 @pytest.mark.parametrize("squatter", ["127.0.0.1", ANYWHERE], indirect=True)
 def test_the_holder_of_a_port_is_named(squatter: tuple[int, int]) -> None:
-    pid, port = squatter
-    assert re.fullmatch(rf"python[0-9.]* \(pid {pid}\)", holder(port))
+    pid, number = squatter
+    assert re.fullmatch(rf"python[0-9.]* \(pid {pid}\)", holder(number))
     assert holder(free_port()) == "another program"
 
 
 def test_make_run_says_who_has_7071_and_7443_and_where_it_listens_instead(
     tmp_path: Path, squatter: tuple[int, int]
 ) -> None:
-    pid, port = squatter
+    pid, number = squatter
     stack = Stack(tmp_path, host_port=HOST_PORT, vendors_port=VENDORS_PORT)
     assert list(taken(stack)) == []
-    stack.host_port = free_port(port)
-    assert stack.host_port != port
+    stack.host_port = free_port(number)
+    assert stack.host_port != number
     (sentence,) = taken(stack)
     assert sentence.startswith(f"{HOST_PORT} is in use by ")
-    assert sentence.endswith(f": host listens on {stack.host_port}; stop that program to have {HOST_PORT}")
+    rest = f"stop that program to have {HOST_PORT}, or choose another one with PORT="
+    assert sentence.endswith(f": host listens on {stack.host_port}; {rest}")
+    assert list(taken(stack, stack.host_port)) == [], "it was wished for"
     stack.vendors_port = 1
     assert len(list(taken(stack))) == 2
     assert pid
+
+
+@pytest.mark.parametrize("target", ["run", "once"])
+def test_make_hands_the_port_on(target: str) -> None:
+    told = subprocess.run(
+        ["make", "-n", target, "PORT=7099"], cwd=CHECKOUT, capture_output=True, text=True, check=True
+    ).stdout
+    assert "local.run --name 'payments-api' --port '7099'" in told
+
+
+@pytest.mark.parametrize("text", ["", "80", "65536", "seven", "-7071", "\uff17\uff10\uff17\uff11"])
+def test_what_is_no_port_is_refused_in_a_sentence(text: str) -> None:
+    with pytest.raises(ArgumentTypeError, match=f"{text!r} is no port: a number from 1024 to 65535"):
+        port(text)
+    assert port("7072") == 7072
 
 
 @pytest.mark.parametrize("module", ["local.host", "local.vendors"])
@@ -65,20 +83,20 @@ def test_a_part_that_loses_the_race_for_its_port_ends_with_a_sentence(
     tmp_path: Path, squatter: tuple[int, int], module: str
 ) -> None:
     """Between the look at the port and its use somebody else may take it."""
-    _, port = squatter
-    command = [sys.executable, "-m", module, "--port", str(port), "--data", str(tmp_path)]
+    _, number = squatter
+    command = [sys.executable, "-m", module, "--port", str(number), "--data", str(tmp_path)]
     command += ["--root", str(CHECKOUT)] if module == "local.host" else []
     process = Process(module, command, os.environ, CHECKOUT, tmp_path / "log")
     process.start()
     with pytest.raises(LocalRunError) as told:
         process.require_ready(lambda: False, 60)
     process.stop()
-    assert str(port) in str(told.value)
+    assert str(number) in str(told.value)
     assert "Traceback" not in str(told.value)
 
 
 def test_azurite_takes_other_ports_when_its_own_are_in_use(tmp_path: Path, squatter: tuple[int, int]) -> None:
-    _, port = squatter
-    service = Azurite(tmp_path / "azurite", tmp_path / "log", ports=(port, port, port))
-    assert port not in service.ports.values()
+    _, number = squatter
+    service = Azurite(tmp_path / "azurite", tmp_path / "log", ports=(number, number, number))
+    assert number not in service.ports.values()
     assert len(set(service.ports.values())) == 3

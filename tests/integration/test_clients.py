@@ -38,7 +38,7 @@ from shared.errors import (
     TransientIntegrationError,
 )
 from shared.guard import Action, Facts, permit
-from shared.register import claims, requests
+from shared.register import requests, reservations
 from tests.integration.world import INFRASTRUCTURE, SUBSCRIPTION, World
 
 ALLOWED = permit(Action("undo", "thing", "x", "req-1"), Facts(owned_by="req-1"))
@@ -564,7 +564,7 @@ async def test_what_azure_devops_asks_for_with_a_success_is_waited_for(world: Wo
 
 STORAGE: dict[str, Callable[[], Awaitable[object]]] = {
     "table: read": lambda: requests.find("down-api", "req-1"),
-    "table: write": lambda: claims.withdraw("req-1"),
+    "table: write": lambda: reservations.close("web", "req-1"),
     "blob: read": lambda: blobs.read_document("x.json"),
     "blob: artefact": lambda: blobs.read_artefact("run", "result.json"),
     "blob: write": lambda: blobs.write_document("x.json", b"{}"),

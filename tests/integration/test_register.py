@@ -201,14 +201,14 @@ async def test_fifty_claims_of_one_key_are_one(world: World) -> None:
     mine = [
         ClaimRecord(
             request_id=f"{record.id}-claim", application=record.application, body_hash=f"{number}", caller="x",
-            state=ClaimState.CLAIMED, claimed_at=utc_now(),
+            state=ClaimState.CLAIMED, claimed_at=utc_now(), attempts=("only",),
         )
         for number in range(50)
     ]  # fmt: skip
     held = await asyncio.gather(*map(claims.claim, mine))
     assert len({claim.body_hash for claim in held}) == 1
     assert [claim.request_id async for claim in claims.unfinished() if claim.request_id == mine[0].request_id]
-    await claims.withdraw(mine[0].request_id)
+    await claims.withdraw(mine[0].request_id, "only")
     assert await claims.get(mine[0].request_id) is None
 
 
