@@ -52,6 +52,7 @@ def _only_host(data: Path) -> Iterator[None]:
 def main() -> int:
     options = _options()
     logging.basicConfig(level=options.log, format="%(asctime)s %(levelname).1s %(name)s: %(message)s")
+    logging.getLogger("azure").setLevel(logging.WARNING)
     try:
         with _only_host(options.data):
             asyncio.run(serve(options))

@@ -26,12 +26,13 @@ from local.host.extensions import Extension, Services
 from local.host.front import Front
 from local.host.invoker import WorkerProcess
 from local.host.listeners import Listeners
+from local.host.service_bus import ServiceBus
 from local.host.timers import Timers
 
 _log = logging.getLogger("local.host")
 _ADDRESS = "127.0.0.1"
 _BODY_LIMIT = 104_857_600  # FUNCTIONS_REQUEST_BODY_SIZE_LIMIT of the real host
-_EXTENSIONS: tuple[type[Extension], ...] = (Durable, Timers)
+_EXTENSIONS: tuple[type[Extension], ...] = (Durable, Timers, ServiceBus)
 _HTTP_BINDINGS = frozenset({"httpTrigger", "http"})
 
 type Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -31,10 +31,17 @@ class Services:
     def of_kind(self, kind: str) -> list[Function]:
         return [function for function in self.functions.values() if function.kind == kind]
 
-    async def run(self, function: Function, reason: str, value: Value, trace: str = "") -> Result:
+    async def run(
+        self,
+        function: Function,
+        reason: str,
+        value: Value,
+        trace: str = "",
+        metadata: Mapping[str, Value] | None = None,
+    ) -> Result:
         """Run a function with its trigger value and its durable clients; raises what Invoker raises."""
         inputs = [(function.trigger["name"], value), *self.links.client_inputs(function)]
-        return await self.invoker.invoke(Call(function, reason, inputs, trace=trace))
+        return await self.invoker.invoke(Call(function, reason, inputs, metadata or {}, trace))
 
 
 class Extension:

@@ -27,6 +27,8 @@ _KNOWN = {
     "maxConcurrentOrchestratorFunctions maxConcurrentEntityFunctions notifications httpSettings grpcEnabled "
     "storeInputsInOrchestrationHistory extendedSessionsEnabled extendedSessionIdleTimeoutInSeconds "
     "useGracefulShutdown maxEntityOperationBatchSize",
+    "extensions.serviceBus": "maxAutoLockRenewalDuration maxConcurrentCalls maxConcurrentSessions sessionIdleTimeout "
+    "prefetchCount autoCompleteMessages clientRetryOptions",
 }
 _REFUSED = ("versionMatchStrategy", "versionFailureStrategy", "overridableExistingInstanceStates")
 
@@ -41,12 +43,23 @@ class DurableSettings:
 
 
 @dataclass(frozen=True)
+class ServiceBusSettings:
+    """Names and defaults of extension 5.x; times in seconds."""
+
+    calls: int = 16 * (os.cpu_count() or 1)
+    sessions: int = 8
+    idle: float = 60.0
+    renewal: float = 300.0
+
+
+@dataclass(frozen=True)
 class HostSettings:
     """The part of host.json this host honours."""
 
     timeout: float | None = 1800.0
     route_prefix: str = "api"
     durable: DurableSettings = field(default_factory=DurableSettings)
+    service_bus: ServiceBusSettings = field(default_factory=ServiceBusSettings)
 
 
 def seconds(span: str) -> float:
@@ -134,6 +147,17 @@ def _typed(document: dict[str, Any], environment: Mapping[str, str]) -> HostSett
             orchestrators=int(durable.get("maxConcurrentOrchestratorFunctions") or default.orchestrators),
             store_inputs=bool(durable.get("storeInputsInOrchestrationHistory", False)),
         ),
+        service_bus=_service_bus(extensions.get("serviceBus", {})),
+    )
+
+
+def _service_bus(given: Mapping[str, Any]) -> ServiceBusSettings:
+    default = ServiceBusSettings()
+    return ServiceBusSettings(
+        calls=int(given.get("maxConcurrentCalls", default.calls)),
+        sessions=int(given.get("maxConcurrentSessions", default.sessions)),
+        idle=seconds(str(given.get("sessionIdleTimeout", "00:01:00"))),
+        renewal=seconds(str(given.get("maxAutoLockRenewalDuration", "00:05:00"))),
     )
 
 

@@ -1,3 +1,4 @@
+import asyncio
 import contextlib
 import json
 import os
@@ -7,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +138,16 @@ def patterns(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
 @pytest.fixture(scope="session")
 def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     yield from _shared("web", tmp_path_factory)
+
+
+@pytest.fixture
+def eventually_async() -> Callable[..., Awaitable[None]]:
+    """Waits in a thread of its own, so that what runs on the test's event loop goes on."""
+
+    async def wait(condition: Callable[[], Any]) -> None:
+        await asyncio.to_thread(wait_for, condition)
+
+    return wait
 
 
 @pytest.fixture
