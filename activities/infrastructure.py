@@ -3,17 +3,15 @@
 import json
 from typing import Any
 
-from pydantic import Field
-
 from activities._activity import activity
-from shared import archetypes, shields
+from activities._iac import change_set_of, require_success, runner_result, start_run
 from shared import plan as plans
-from shared.canonical import canonical_json, digest, sha256_hex
-from shared.clients import blobs, github, github_actions, resource_manager
+from shared import shields
+from shared.canonical import canonical_json, digest
+from shared.clients import github, resource_manager
 from shared.clients._github import infrastructure
 from shared.errors import NotFoundError, PermanentIntegrationError, TransientIntegrationError, VendorCall
 from shared.guard import Action, Facts, permit
-from shared.models import Model
 from shared.models.plan import Change, EnvironmentPlan, MadeObject
 from shared.models.runs import (
     ActivityInput,
@@ -29,30 +27,8 @@ from shared.models.runs import (
     ReadPlanResult,
 )
 from shared.models.undo import DestroyPlan, DestroyResult, Removed
-from shared.names import change_branch, environment_names, state_key, variables_path
+from shared.names import change_branch, environment_names, variables_path
 from shared.register import requests
-
-WORKFLOW = "iac.yml"
-
-
-class _RunnerProblem(Model):
-    title: str
-    detail: str = ""
-    stale: bool = False
-
-
-class _RunnerResult(Model):
-    """``result.json`` of the runner: see ``infra/README.md``."""
-
-    model_config = {**Model.model_config, "alias_generator": None}
-
-    run_id: str
-    action: str
-    status: str
-    plan_sha256: str | None = None
-    changeset_sha256: str | None = None
-    outputs: dict[str, Any] = Field(default_factory=dict)
-    problem: _RunnerProblem | None = None
 
 
 @activity
@@ -117,7 +93,7 @@ async def start_plan(data: IacRun) -> PipelineRun:
 
     Idempotency: the run's name carries our run id; an existing run of that name is returned.
     """
-    return await _start(data)
+    return await start_run(data)
 
 
 @activity
@@ -126,7 +102,7 @@ async def start_apply(data: IacRun) -> PipelineRun:
 
     Idempotency: as ``start_plan``; the runner applies only the plan with the approved digest, once.
     """
-    return await _start(data)
+    return await start_run(data)
 
 
 @activity
@@ -135,7 +111,7 @@ async def start_destroy_plan(data: IacRun) -> PipelineRun:
 
     Idempotency: as ``start_plan``.
     """
-    return await _start(data)
+    return await start_run(data)
 
 
 @activity
@@ -144,8 +120,8 @@ async def read_destroy_plan(data: DestroyResult) -> DestroyPlan:
 
     Idempotency: reads only.
     """
-    result = await _result(data.run_id, "destroy-plan", data.pipeline)
-    _require_success(result, "destroy-plan")
+    result = await runner_result(data.run_id, "destroy-plan", data.pipeline)
+    require_success(result, "destroy-plan")
     if not result.plan_sha256:
         call = VendorCall("infrastructure pipeline", "destroy-plan")
         raise PermanentIntegrationError(call, f"the run {data.run_id} saved no plan")
@@ -162,58 +138,7 @@ async def start_destroy(data: IacRun) -> PipelineRun:
     run, owned_by = data.run, reserved.request_id if reserved else None
     action = Action("undo", "environment", f"{run.application}-{run.environment}", run.request_id, run.environment)
     await shields.allow(action, application=run.application, owned_by=owned_by)
-    return await _start(data)
-
-
-async def _start(data: IacRun) -> PipelineRun:
-    name, application, environment = infrastructure(), data.run.application, str(data.run.environment)
-    record = await requests.get(application, data.run.request_id)
-    found = await github_actions.find_run(name, WORKFLOW, f"iac {data.run_id}", record.created_at)
-    if found is None:
-        inputs = {
-            "run_id": data.run_id,
-            "action": data.action,
-            "application": application,
-            "environment": environment,
-            "stack": archetypes.find(record.body.archetype).stack,
-            "commit": data.commit,
-            "plan_run_id": data.plan_run_id,
-            "plan_sha256": data.plan_sha256,
-            "state_key": state_key(application, environment),
-        }
-        run_id = await github_actions.dispatch(name, WORKFLOW, {key: value for key, value in inputs.items() if value})
-        found = await github_actions.read_run(name, run_id)
-    return PipelineRun(repository=name, run_id=found.id, status=found.status, link=found.html_url)
-
-
-async def _result(run_id: str, action: str, pipeline: PipelineRun) -> _RunnerResult:
-    """The runner's verified result.
-
-    Raises:
-        PermanentIntegrationError: the pipeline ended before the runner could write one.
-        TransientIntegrationError: the artefact is not there or is not this run's.
-    """
-    call = VendorCall("infrastructure pipeline", action)
-    try:
-        result = _RunnerResult.model_validate_json(await blobs.read_artefact(run_id, "result.json"))
-    except NotFoundError as error:
-        where = await github_actions.read_failure(pipeline.repository, pipeline.run_id)
-        place = where or "no step named"
-        detail = f"the pipeline ended as {pipeline.conclusion} without a result: {place}, see {pipeline.link}"
-        raise PermanentIntegrationError(call, detail) from error
-    except ValueError as error:
-        raise TransientIntegrationError(call, f"the result of {run_id} is not readable") from error
-    if (result.run_id, result.action) != (run_id, action):
-        detail = f"the result is of {result.run_id} ({result.action}), not of {run_id} ({action})"
-        raise TransientIntegrationError(call, detail)
-    return result
-
-
-def _require_success(result: _RunnerResult, action: str) -> None:
-    if result.status != "succeeded":
-        problem = result.problem
-        detail = f"{problem.title}: {problem.detail}" if problem else "failed without a reason"
-        raise PermanentIntegrationError(VendorCall("infrastructure pipeline", action), detail[:600])
+    return await start_run(data)
 
 
 @activity
@@ -223,13 +148,11 @@ async def read_plan_result(data: ReadPlanResult) -> PlanResult:
     Idempotency: reads only.
     """
     environment = str(data.run.environment)
-    result = await _result(data.run_id, "plan", data.pipeline)
-    _require_success(result, "plan")
-    call = VendorCall("infrastructure pipeline", "plan")
-    content = await blobs.read_artefact(data.run_id, "changeset.json")
-    change_set = json.loads(content)
-    if not result.plan_sha256 or sha256_hex(content) != result.changeset_sha256:
-        raise PermanentIntegrationError(call, f"the change set of {data.run_id} is not the one the runner wrote")
+    result = await runner_result(data.run_id, "plan", data.pipeline)
+    change_set = await change_set_of(result)
+    if not result.plan_sha256:
+        call = VendorCall("infrastructure pipeline", "plan")
+        raise PermanentIntegrationError(call, f"the run {data.run_id} saved no plan")
     listed = [item for item in change_set["changes"] if item["action"] not in ("noop", "read")]
     plan = EnvironmentPlan(
         environment=environment,
@@ -268,10 +191,10 @@ async def read_apply_result(data: ReadApplyResult) -> ApplyResult:
 
     Idempotency: reads only.
     """
-    result = await _result(data.run_id, "apply", data.pipeline)
+    result = await runner_result(data.run_id, "apply", data.pipeline)
     if result.problem and result.problem.stale:
         return ApplyResult(stale=True, detail="the saved plan no longer fits the state")
-    _require_success(result, "apply")
+    require_success(result, "apply")
     call = VendorCall("infrastructure pipeline", "apply")
     if result.plan_sha256 != data.plan.plan_sha256:
         raise PermanentIntegrationError(call, f"the run {data.run_id} applied another plan than the approved one")
@@ -293,8 +216,8 @@ async def read_destroy_result(data: DestroyResult) -> Removed:
 
     Idempotency: reads only.
     """
-    result = await _result(data.run_id, "destroy", data.pipeline)
-    _require_success(result, "destroy")
+    result = await runner_result(data.run_id, "destroy", data.pipeline)
+    require_success(result, "destroy")
     if result.plan_sha256 != data.plan_sha256:
         call = VendorCall("infrastructure pipeline", "destroy")
         raise PermanentIntegrationError(call, f"the run {data.run_id} destroyed by another plan")

@@ -131,7 +131,7 @@ def judged(
         document = yield from call(context, "judge_operation", ActivityInput(run=run_of(data)), data.pace)
         operation = OperationSnapshot.model_validate(document)
     if operation.state == _S.AWAITING_APPROVAL:
-        operation = yield from _decided(context, data)
+        operation = yield from decided(context, data)
     return operation
 
 
@@ -199,7 +199,7 @@ def end(
     return OperationSnapshot.model_validate((yield from call(context, "end_operation", payload, data.pace)))
 
 
-def _decided(context: df.DurableOrchestrationContext, data: OperationInput) -> Steps[OperationSnapshot]:
+def decided(context: df.DurableOrchestrationContext, data: OperationInput) -> Steps[OperationSnapshot]:
     """Wait until somebody decided, or time is up. Events are hints; every wake reads the rows again."""
     payload = ActivityInput(run=run_of(data))
     while True:

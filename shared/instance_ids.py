@@ -60,3 +60,9 @@ def message_instance(key: str, tries: int) -> str:
 def iac_run(request: str, environment: str, action: str, attempt: str) -> str:
     """Run of the infrastructure pipeline: the name of its folder of artefacts, too."""
     return f"{request}-{environment}-{action}-{attempt}"
+
+
+def finding_id(application: str, environment: str, address: str, attribute: str) -> str:
+    """Id of the difference of one attribute: found again, it is the same one."""
+    text = f"{application}\x00{environment}\x00{address}\x00{attribute}"
+    return f"drf-{hashlib.sha256(text.encode()).hexdigest()[:12]}"

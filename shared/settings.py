@@ -50,3 +50,6 @@ class AppStoreSettings(Settings):
     retry_attempts: int = Field(default=4, ge=1, description="Tries of an activity before the request is parked.")
     run_minutes: float = Field(default=60.0, gt=0, description="Minutes after which a pipeline run counts as lost.")
     public_url: str = Field(default="", description="Base URL of this app in links; empty: relative links.")
+    drift_parallel: int = Field(
+        default=5, ge=0, description="Environments that the daily comparison takes up at once; 0: only on request."
+    )

@@ -27,6 +27,7 @@ STAND_INS = (
     "github_projects",
     "github_evidence",
     "github_attestations",
+    "github_issues",
     "kubernetes",
     "aks_commands",
     "registry",

@@ -31,6 +31,10 @@ class GitHub:
         """A GITHUB_TOKEN: one repository, until the job is over."""
         return str(self._hosting.tokens.issue("github-actions[bot]", [repository.name], {}, hours=24)["token"])
 
+    def next_number(self, repository: Repository) -> int:
+        """The next number of the repository: issues and pull requests share them."""
+        return self._hosting.next_id(f"pulls/{repository.id}")
+
     def variables(self, repository: Repository, environment: str = "") -> dict[str, str]:
         """The variables of a repository or of one of its environments."""
         found = self._hosting.store.list(f"of/{repository.id}/variables/{environment}/")

@@ -1,0 +1,127 @@
+"""Somebody changes things in Azure past the pipeline: what matters is found, told once, and closed when it is gone."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from local.sign_in import identity_token
+from local.stack import Stack
+from tests.e2e.driver import Desk, Document, until
+from tests.e2e.estate import ARM, SUBSCRIPTION, Estate
+
+NAME = "drift-api"
+GROUP = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-{NAME}-dev"
+VAULT, SERVER, ANY = "2026-05-15", "2026-10-01", "2025-04-01"
+
+
+class Azure:
+    """The portal in the hands of somebody who means well."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._vendors = stack.vendors
+        self._headers = {"Authorization": f"Bearer {identity_token(stack, ARM)}"}
+
+    def call(self, method: str, path: str, version: str, body: Any = None) -> Document:
+        answer = self._vendors.request(method, f"{ARM}{path}?api-version={version}", json=body, headers=self._headers)
+        assert answer.status_code < 300, answer.text
+        document: Document = answer.json()
+        return document
+
+    def resources(self) -> list[str]:
+        """Ids of what lies in the application's group."""
+        return [str(item["id"]) for item in self.call("GET", f"{GROUP}/resources", ANY)["value"]]
+
+    def only(self, kind: str) -> str:
+        """The one resource of a kind."""
+        return next(item for item in self.resources() if f"/{kind}/" in item and item.count("/") == 8)
+
+    def change(self, path: str, version: str, work: Callable[[Document], None]) -> None:
+        """Read, change and write an object."""
+        document = self.call("GET", path, version)
+        work(document)
+        self.call("PUT", path, version, {name: document[name] for name in document if name in WRITTEN})
+
+    def tag(self, path: str, tags: dict[str, str]) -> None:
+        """Add tags, or change them."""
+        body = {"operation": "Merge", "properties": {"tags": tags}}
+        self.call("PATCH", f"{path}/providers/Microsoft.Resources/tags/default", ANY, body)
+
+
+WRITTEN = {"location", "tags", "sku", "properties", "kind", "identity"}
+
+
+def detect(desk: Desk, key: str, **fields: Any) -> Document:
+    """Ask for a detection and wait for its end."""
+    path = f"applications/{NAME}/operations"
+    asked = {"environment": "dev", **fields}
+    answer = desk.call("POST", f"{path}/detect-drift", "operator", asked, Idempotency_Key=key)
+    assert answer.status_code == 202, answer.text
+
+    def ended() -> Document | None:
+        document: Document = desk.call("GET", f"{path}/{answer.json()['id']}", "operator").json()
+        return None if document["state"] in ("received", "surveying", "acting") else document
+
+    return until("the detection ends", ended, 120)
+
+
+def known(desk: Desk, state: str) -> dict[str, str]:
+    """Severities of the findings in a state."""
+    found = desk.call("GET", f"applications/{NAME}/drift", "operator").json()["findings"]
+    return {item["attribute"]: item["severity"] for item in found if item["state"] == state}
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_three_changes_among_forty_harmless_ones_are_found_told_once_and_closed_when_gone(
+    desk: Desk, stack: Stack
+) -> None:
+    request = desk.onboard(NAME)
+    assert request["state"] == "succeeded", request["problem"]
+    azure, estate = Azure(stack), Estate(stack)
+
+    def issues() -> list[str]:
+        listed = estate.github(f"/repos/contoso/{NAME}/issues?state=all&labels=drift")
+        return [str(item["state"]) for item in listed]
+
+    clean = detect(desk, "clean")
+    assert (clean["state"], known(desk, "open"), issues()) == ("succeeded", {}, []), clean
+
+    vault, server = azure.only("vaults"), azure.only("flexibleServers")
+    firewall, size = (
+        azure.call("GET", vault, VAULT)["properties"]["networkAcls"],
+        azure.call("GET", server, SERVER)["sku"],
+    )
+
+    def set_firewall(addresses: list[dict[str, str]]) -> Callable[[Document], None]:
+        return lambda document: document["properties"].update(networkAcls={**firewall, "ipRules": addresses})
+
+    azure.change(vault, VAULT, set_firewall([{"value": "203.0.113.7"}]))
+    azure.change(
+        server, SERVER, lambda document: document.update(sku={"name": "Standard_D4ds_v5", "tier": "GeneralPurpose"})
+    )
+    azure.tag(GROUP, {"cost-center": "CC-9999"})
+    tagged = [path for path in azure.resources() if (azure.call("GET", path, ANY).get("tags") or {}).get("application")]
+    for path in tagged:
+        azure.tag(path, {f"hidden-link-app-{number}": "Resource" for number in range(-(-40 // len(tagged)))})
+
+    three = {"tags.cost-center": "low", "sku_name": "high", "network_acls[0].ip_rules": "critical"}
+    for key in ("first", "second"):
+        found = detect(desk, key)
+        assert found["state"] == "succeeded", found["problem"]
+        assert known(desk, "open") == three
+        assert issues() == ["open"] * 3, "one for each, however often it is found"
+    assert found["facts"]["harmless"] >= 40
+
+    azure.change(vault, VAULT, set_firewall([]))
+    azure.change(server, SERVER, lambda document: document.update(sku=size))
+    azure.tag(GROUP, {"cost-center": "CC-1001"})
+    assert detect(desk, "third")["state"] == "succeeded"
+    assert (known(desk, "open"), known(desk, "closed")) == ({}, three)
+    assert issues() == ["closed"] * 3
+
+    azure.tag(GROUP, {"cost-center": "CC-9999"})
+    repaired = detect(desk, "fourth")
+    assert (repaired["state"], repaired["counts"]["done"]) == ("succeeded", 1), repaired
+    assert azure.call("GET", GROUP, ANY)["tags"]["cost-center"] == "CC-1001", "only a tag: put right at once"
+    assert (known(desk, "open"), issues()) == ({}, ["closed"] * 3), "it came back as the same finding"
