@@ -15,6 +15,7 @@ from shared.models.runs import ActivityInput, Deployment, Nothing, PipelineRun, 
 from shared.models.undo import Removed
 from shared.names import environment_names
 from shared.register import requests
+from shared.skeletons import answers
 
 WORKFLOW = "ci.yml"
 CHECKS = ["Test"]
@@ -93,29 +94,6 @@ async def _require_untouched(name: str, head: str) -> None:
     if commit.parents or set(await github.read_paths(name, commit.tree.sha)) - {"README.md"}:
         call = VendorCall("github", "update reference", 409)
         raise ConflictError(call, f"main of {name} holds commits of somebody else; nothing was overwritten")
-
-
-def answers(record: RequestRecord) -> dict[str, object]:
-    """What the skeleton is rendered with; the shapes are declared in its ``copier.yml``."""
-    body = record.body
-    archetype = archetypes.find(body.archetype)
-    environments = [str(name) for name in body.environments]
-    return {
-        "application": body.name,
-        "description": body.description,
-        "owner_team": body.owner_team,
-        "contact": body.contact,
-        "cost_center": body.cost_center,
-        "data_classification": str(body.data_classification),
-        "criticality": str(body.criticality),
-        "environments": environments,
-        "region": body.region,
-        "repository": f"{owner()}/{body.name}",
-        "archetype_version": archetype.version,
-        "request_id": record.id,
-        "hostnames": {name: plans.host_of(record, name) for name in environments},
-        **archetypes.chosen(plans.parameters_of(record), archetype.answers),
-    }
 
 
 @activity

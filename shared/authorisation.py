@@ -57,6 +57,7 @@ DELEGATE = "delegate"
 REVIEW = "review"
 PROMOTE = "promote"
 OPERATE = "operate"
+CAMPAIGN = "campaign"
 CONTROL = "control"
 SEE_HOLDS = "see-holds"
 EXEMPT = "exempt"
@@ -76,6 +77,7 @@ RULES: dict[str, Rule] = {
     Decision.UNDO: Rule("remove what a request made", roles=_OPERATORS, own=_REQUESTER, states=_UNDOABLE),
     PROMOTE: Rule("promote a release, or roll a stage back", roles=_OPERATORS, own=_REQUESTER),
     OPERATE: Rule("ask for a Day-2 operation", roles=_OPERATORS, own=_REQUESTER),
+    CAMPAIGN: Rule("bring repositories to a new version of their archetype", roles=_OPERATORS),
     CONTROL: Rule("turn the kill switch, declare a freeze or a legal hold", roles=_OPERATORS, people=True),
     SEE_HOLDS: Rule("see legal holds", roles=_OPERATORS | _AUDITORS),
     EXEMPT: Rule("ask for an exemption from a Day-2 rule", roles=_OPERATORS, own=_REQUESTER, people=True),

@@ -66,3 +66,14 @@ def finding_id(application: str, environment: str, address: str, attribute: str)
     """Id of the difference of one attribute: found again, it is the same one."""
     text = f"{application}\x00{environment}\x00{address}\x00{attribute}"
     return f"drf-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+def campaign_id(tenant: str, caller: str, archetype: str, idempotency_key: str) -> str:
+    """Id of the campaign that this caller asks for under this Idempotency-Key."""
+    text = f"{tenant}\x00{caller}\x00{archetype}\x00{idempotency_key}"
+    return f"cmp-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+def campaign_instance(campaign: str, attempt: int) -> str:
+    """Orchestration instance of the n-th attempt at a campaign."""
+    return f"{campaign}:campaign:{attempt}"

@@ -16,6 +16,7 @@ from shared.models.runs import UndoInput
 from shared.register import claims, intents, leases, requests
 from shared.register.audit import Entry
 from shared.telemetry.metrics import measure
+from triggers._campaign_intake import sweep_campaigns
 from triggers._intake import pace, start, start_once
 from triggers._operation_sweep import sweep_operations
 from triggers._promotion_sweep import sweep_promotions
@@ -51,6 +52,7 @@ async def sweep(timer: func.TimerRequest, client) -> None:  # type: ignore[no-un
             await apart(record.id, wake(client, record))
     await sweep_promotions(client)
     await sweep_operations(client)
+    await sweep_campaigns(client)
     async for intent in intents.due():
         if older(intent.updated_at, ORPHAN_SECONDS):
             await apart(intent.key, start_sending(client, intent))

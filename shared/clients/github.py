@@ -168,6 +168,17 @@ async def read_file(name: str, path: str, branch: str) -> str | None:
     return base64.b64decode(found.content).decode("utf-8")
 
 
+async def read_blob(name: str, sha: str) -> str:
+    """Text of a blob."""
+
+    class Blob(Model):
+        content: str
+        encoding: str
+
+    found = await GITHUB.read(Call("get blob", "GET", _repo(name, f"/git/blobs/{sha}")), Blob)
+    return base64.b64decode(found.content).decode("utf-8")
+
+
 async def create_tree(name: str, files: list[File], base: str | None = None, removed: tuple[str, ...] = ()) -> str:
     """A tree of files, on top of ``base`` when given. Content-addressed: the same files give the same id.
 
@@ -229,9 +240,9 @@ async def find_pull(name: str, branch: str) -> PullAnswer | None:
     return next((pull for pull in pulls if pull.head.ref == branch), None)
 
 
-async def create_pull(name: str, *, branch: str, title: str, body: str) -> PullAnswer:
-    """Propose a branch for ``main``."""
-    document = {"title": title, "head": branch, "base": "main", "body": body}
+async def create_pull(name: str, *, branch: str, title: str, body: str, draft: bool = False) -> PullAnswer:
+    """Propose a branch for ``main``; a draft cannot be merged before a person says that it is ready."""
+    document = {"title": title, "head": branch, "base": "main", "body": body, **({"draft": True} if draft else {})}
     return await GITHUB.read(
         Call("create pull request", "POST", _repo(name, "/pulls"), document, expect=(201,)), PullAnswer
     )

@@ -50,3 +50,13 @@ async def set_issue_state(name: str, number: int, state: str, reason: str | None
     """Close an issue or open it again; ``reason`` is completed, not_planned or reopened."""
     document = {"state": state, **({"state_reason": reason} if reason else {})}
     return await GITHUB.read(Call("update issue", "PATCH", _repo(name, f"/{number}"), document), IssueAnswer)
+
+
+async def add_labels(name: str, number: int, labels: list[str]) -> None:
+    """Label an issue or a pull request; labels that are there stay."""
+
+    class Label(Model):
+        name: str
+
+    call = Call("add labels", "POST", _repo(name, f"/{number}/labels"), {"labels": labels})
+    await GITHUB.read(call, list[Label])

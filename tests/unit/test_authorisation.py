@@ -48,7 +48,7 @@ ROLES = ("Requester", "Approver", "FinOps", "Operator", "Auditor", "Admin")
 ACTIONS = (
     *("order", "see", "approve", "reject", "break_glass", "cancel", "retry", "undo", "promote", "resend"),
     *("renew", "approve-renewal", "delegate", "review", "audit"),
-    *("operate", "control", "see-holds", "exempt", "grant-exemption"),
+    *("operate", "control", "see-holds", "exempt", "grant-exemption", "campaign"),
 )
 S = RequestState
 STATES = {
@@ -74,8 +74,8 @@ def oracle(action: str, roles: set[str], relation: str, *, service: bool) -> boo
             allowed = not service and not asked and bool(holds({"Approver", "FinOps", "Admin"}))
         case "approve-renewal" | "grant-exemption":
             allowed = not service and not asked and bool(holds({"Approver", "Admin"}))
-        case "break_glass" | "control":
-            allowed = not service and bool(holds({"Operator", "Admin"}))
+        case "break_glass" | "control" | "campaign":
+            allowed = not (service and action != "campaign") and bool(holds({"Operator", "Admin"}))
         case "delegate":
             allowed = not service and bool(holds({"Approver", "FinOps", "Admin"}))
         case "review":

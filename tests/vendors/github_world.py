@@ -7,7 +7,7 @@ from typing import Any
 import aiohttp
 import jwt
 
-from local.vendors import github
+from local.vendors import github, github_issues
 from local.vendors.github.tokens import INSTALLATION_ID
 from local.vendors.kernel import Kernel, Vendor
 
@@ -44,7 +44,8 @@ class World:
 
     async def start(self) -> None:
         key_vault = Vendor("key_vault", (), [], self.key_vault)
-        await self.kernel.start([key_vault, github.build(self.kernel), *self.others()])
+        issues = github_issues.build(self.kernel)
+        await self.kernel.start([key_vault, github.build(self.kernel), issues, *self.others()])
         self.session = aiohttp.ClientSession()
         answer = await self.call("POST", f"/app/installations/{INSTALLATION_ID}/access_tokens", token=self.assertion())
         self.token = answer["token"]

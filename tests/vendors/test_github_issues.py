@@ -6,8 +6,6 @@ from typing import Any
 
 import pytest
 
-from local.vendors import github_issues
-from local.vendors.kernel import Vendor
 from tests.vendors.github_world import REPO, World
 
 ISSUES = f"{REPO}/issues"
@@ -18,14 +16,9 @@ FIELDS = {
 }  # fmt: skip
 
 
-class WithIssues(World):
-    def others(self) -> list[Vendor]:
-        return [*super().others(), github_issues.build(self.kernel)]
-
-
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    made = WithIssues(tmp_path)
+    made = World(tmp_path)
     await made.start()
     await made.create()
     yield made
@@ -66,6 +59,17 @@ async def test_numbers_are_those_of_pull_requests_too(world: World) -> None:
     wanted = {"title": "pull", "head": "change", "base": "main"}
     pull = await world.call("POST", f"{REPO}/pulls", wanted, status=201)
     assert (first["number"], pull["number"]) == (1, 2)
+
+
+async def test_a_pull_request_has_labels_as_an_issue_has_them(world: World) -> None:
+    await world.commit({"a.txt": "a"}, branch="change")
+    pull = await world.call("POST", f"{REPO}/pulls", {"title": "p", "head": "change", "base": "main"}, status=201)
+    assert pull["labels"] == []
+    for _ in range(2):
+        await world.call("POST", f"{ISSUES}/{pull['number']}/labels", {"labels": ["conflict"]}, status=200)
+    shown = await world.call("GET", f"{REPO}/pulls/{pull['number']}")
+    assert [label["name"] for label in shown["labels"]] == ["conflict"]
+    await world.call("POST", f"{ISSUES}/99/labels", {"labels": ["x"]}, status=404)
 
 
 async def test_what_is_wrong_is_told_in_githubs_words(world: World) -> None:

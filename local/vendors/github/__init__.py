@@ -35,6 +35,9 @@ class GitHub:
         """The next number of the repository: issues and pull requests share them."""
         return self._hosting.next_id(f"pulls/{repository.id}")
 
+    def has_pull(self, repository: Repository, number: int) -> bool:
+        return self._hosting.store.get(f"of/{repository.id}/pulls/{number:08}") is not None
+
     def variables(self, repository: Repository, environment: str = "") -> dict[str, str]:
         """The variables of a repository or of one of its environments."""
         found = self._hosting.store.list(f"of/{repository.id}/variables/{environment}/")

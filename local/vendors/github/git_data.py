@@ -24,6 +24,16 @@ async def create_blob(call: Call) -> Json:
     return {"sha": sha, "url": f"{call.repository.url}/git/blobs/{sha}"}
 
 
+@operation("GET", f"{REPO}/git/blobs/{{sha}}")
+async def get_blob(call: Call) -> Json:
+    sha = await call.repository.resolve(call.info["sha"], "blob")
+    if sha is None:
+        raise ApiError(404, "Not Found")
+    content = await call.repository.git("cat-file", "blob", sha)
+    facts: Json = {"sha": sha, "node_id": f"B_{sha}", "size": len(content), "encoding": "base64"}
+    return facts | {"url": f"{call.repository.url}/git/blobs/{sha}", "content": base64.encodebytes(content).decode()}
+
+
 @operation("POST", f"{REPO}/git/trees")
 async def create_tree(call: Call) -> Json:
     await call.repository.require_commit()

@@ -131,6 +131,7 @@ def _save(call: Call, pull: Json) -> Json:
 def _shape(call: Call, pull: Json) -> Json:
     merged = bool(pull["merged_at"])
     state = {"merged": merged, "mergeable": None if merged else True, "repository": call.repository.shape()}
+    state |= {"labels": call.hosting.kernel.vendor("github_issues").labels(call.repository, pull["number"])}
     return shape("pull", call.repository.facts | pull | state)
 
 

@@ -5,16 +5,28 @@ https://docs.github.com/rest/issues/issues
 
 import re
 import zlib
+from typing import Any
 
 from aiohttp import web
 
 from local.vendors.github.api import ApiError, Json, body, now, page, shape
 from local.vendors.github_evidence.evidence import Call, Evidence
-from local.vendors.kernel import Kernel, Vendor
+from local.vendors.kernel import Kernel, Store, Vendor
 from local.vendors.kernel.vendor import host_of
 
 REPO = "/repos/{owner}/{repo}"
-OURS = re.compile(r"/repos/[^/]+/[^/]+/issues(/\d+)?$")
+OURS = re.compile(r"/repos/[^/]+/[^/]+/issues(/\d+(/labels)?)?$")
+
+
+class Labels:
+    """What pull requests show of their labels: they are issues with these."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def labels(self, repository: Any, number: int) -> list[Json]:
+        found: list[Json] | None = self._store.get(f"{repository.id}/labels/{number:08}")
+        return found or []
 
 
 def build(kernel: Kernel) -> Vendor:
@@ -25,10 +37,11 @@ def build(kernel: Kernel) -> Vendor:
         ("POST", f"{REPO}/issues"): _create,
         ("GET", one): _get,
         ("PATCH", one): _edit,
+        ("POST", f"{one}/labels"): _add_labels,
     }
     routes = [web.route(method, path, evidence.handler(work)) for (method, path), work in table.items()]
     takes = lambda request: host_of(request) == "api.github.com" and OURS.match(request.path) is not None  # noqa: E731
-    return Vendor("github_issues", (), routes, takes=takes)
+    return Vendor("github_issues", (), routes, public=Labels(kernel.store("github_issues")), takes=takes)
 
 
 async def _listing(call: Call) -> web.Response:
@@ -65,6 +78,25 @@ async def _create(call: Call) -> web.Response:
     issue |= {"locked": False, "comments": 0, "assignee": None, "assignees": [], "milestone": None}
     issue |= {"author_association": "NONE", "created_at": now(), "updated_at": now(), "closed_at": None}
     return web.json_response(_save(call, issue), status=201)
+
+
+async def _add_labels(call: Call) -> web.Response:
+    """Labels of an issue or of a pull request: added, never twice."""
+    number = int(call.request.match_info["number"])
+    wanted = [_label(call, str(name)) for name in call.body.get("labels", [])]
+    issue: Json | None = call.store.get(call.key(f"issue/{number:08}"))
+    if issue is not None:
+        issue["labels"] = _united(issue["labels"], wanted)
+        return web.json_response(_save(call, issue)["labels"])
+    if not call.kernel.vendor("github").has_pull(call.repository, number):
+        raise ApiError(404, "Not Found")
+    key = call.key(f"labels/{number:08}")
+    call.store.put(key, _united(call.store.get(key) or [], wanted))
+    return web.json_response(call.store.get(key))
+
+
+def _united(present: list[Json], wanted: list[Json]) -> list[Json]:
+    return list({label["name"]: label for label in [*present, *wanted]}.values())
 
 
 async def _get(call: Call) -> web.Response:
