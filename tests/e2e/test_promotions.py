@@ -1,9 +1,12 @@
 """One release through all stages by one digest: gates, approvals, change, proof; and what stops it."""
 
 import re
+from contextlib import suppress
 from datetime import datetime, timedelta
+from threading import Thread
 from typing import Any
 
+import httpx
 import pytest
 
 from local.sign_in import GITHUB, github_headers
@@ -84,7 +87,7 @@ class Promoter:
                 self.desk.stack.vendors_admin("POST", "seed", {"github_evidence": {key: found | {"statuses": aged}}})
 
     def commit(self, text: str) -> None:
-        """Somebody pushes a change; the pipeline builds another image and deploys it to dev."""
+        """An administrator pushes past the reviews; the pipeline builds another image and deploys it to dev."""
         estate, place = Estate(self.desk.stack), f"/repos/contoso/{self.name}"
         before = self.health("dev")["digest"]
         head = estate.github(f"{place}/git/ref/heads/main")["object"]["sha"]
@@ -93,6 +96,8 @@ class Promoter:
         tree = self._github("POST", f"{place}/git/trees", {"base_tree": head, "tree": [entry]})["sha"]
         wanted = {"message": text, "tree": tree, "parents": [head]}
         sha = self._github("POST", f"{place}/git/commits", wanted)["sha"]
+        nothing = dict.fromkeys(("required_status_checks", "required_pull_request_reviews", "restrictions"))
+        self._github("PUT", f"{place}/branches/main/protection", nothing | {"enforce_admins": False})
         self._github("PATCH", f"{place}/git/refs/heads/main", {"sha": sha})
         until("another image runs in dev", lambda: self.health("dev")["digest"] != before or None, 300)
         until("it is recorded", lambda: self.recorded("dev") == self.health("dev")["digest"] or None, 120)
@@ -178,15 +183,23 @@ def test_a_kill_after_each_external_call_leaves_one_deployment(fresh_stack: Stac
     for number, point in enumerate(chosen):
         promoter.desk.fault(**point.fault(promoter.name))
         key, position = f"kill-{number}", promoter.desk.position()
-        identifier = promoter.ask("dev", "qa", key).json()["id"]
+        asking = Thread(target=_ask_once, args=(promoter, key))  # the call may be one that the intake makes
+        asking.start()
         held = until("a call is held", lambda at=position: _held(stack, at), 120)  # type: ignore[misc]
         assert held
         stack.kill_host()
+        asking.join()
         stack.start_host()
         promoter.desk.heal()
+        identifier = promoter.ask("dev", "qa", key).json()["id"]
         promoter.wait(identifier, "succeeded")
         _require_once(stack, promoter.name, identifier)
         print(f"promotion: {number + 1} of {len(chosen)} points survived", flush=True)  # noqa: T201 - the proof
+
+
+def _ask_once(promoter: Promoter, key: str) -> None:
+    with suppress(httpx.TransportError):
+        promoter.ask("dev", "qa", key)
 
 
 def _held(stack: Stack, position: int) -> bool | None:
