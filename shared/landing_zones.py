@@ -195,6 +195,11 @@ def full(used: Mapping[str, Decimal], wanted: Iterable[str], path: Path = FILE) 
     ]
 
 
+def subscriptions(path: Path = FILE) -> list[str]:
+    """The subscriptions that applications may lie in."""
+    return sorted({zone.subscription_id for zone in landing_zones(path)})
+
+
 def landing_zones(path: Path = FILE) -> tuple[LandingZone, ...]:
     """All landing zones, as the file is now.
 

@@ -131,3 +131,21 @@ async def delete_group(group: str, permit: Permit) -> bool:
     await _ARM.call(call)
     look = Call("get resource group", "GET", group, params={"api-version": _RESOURCES}, expect=(200, 404))
     return (await _ARM.call(look)).status == 404  # noqa: PLR2004 - HTTP status
+
+
+async def list_tagged(subscription: str, tag: str) -> AsyncIterator[Resource]:
+    """Resources and resource groups of a subscription that carry a tag, whatever its value.
+
+    Documentation: https://learn.microsoft.com/rest/api/resources/resources/list and
+    https://learn.microsoft.com/rest/api/resources/resource-groups/list
+    """
+    wanted = {"api-version": _RESOURCES, "$filter": f"tagName eq '{tag}'"}
+    for collection in ("resources", "resourcegroups"):
+        call = Call("list tagged resources", "GET", f"/subscriptions/{subscription}/{collection}", params=wanted)
+        while True:
+            page = await _ARM.read(call, _Page)
+            for resource in page.value:
+                yield resource
+            if not page.next_link or not page.next_link.startswith(f"{_BASE}/"):
+                break
+            call = Call("list tagged resources", "GET", page.next_link.removeprefix(_BASE))

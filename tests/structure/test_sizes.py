@@ -15,7 +15,7 @@ MEASURED = {
     "github": 1_150,
     "kernel": 940,
     "azurerm": 840,
-    "arm": 960,  # docs/adr/0017, 0020, 0025
+    "arm": 1_010,  # docs/adr/0017, 0020, 0025, 0035
     "kubernetes": 520,  # docs/adr/0025
     "entra": 260,  # docs/adr/0025
     "backstage": 310,

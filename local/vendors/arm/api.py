@@ -14,8 +14,8 @@ from .errors import ArmError, bad_request, conflict
 from .estate import Estate, Resource, visible
 from .gate import Gate
 from .ids import ResourceId, parse
-from .lists import page
 from .metrics import METRICS_SUFFIX, answer_metrics
+from .power import answer_collection
 from .rules import SLOW, shape
 from .tags import TAGS_SUFFIX, answer_tags
 from .vaults import answer_deleted_vaults
@@ -58,9 +58,7 @@ class Api:
             raise ArmError(404, "InvalidResourceType", f"No resource can be read from the path '{path}'.")
         self._require_subscription(target)
         if target.is_collection:
-            if request.method != "GET":
-                raise ArmError(405, "HttpMethodNotSupported", f"{request.method} is not supported at '{path}'.")
-            return web.json_response(page(self._estate, target, request))
+            return answer_collection(self, self._estate, target, request)
         actions = {"GET": self._get, "HEAD": self._head, "PUT": self._put, "PATCH": self._patch, "DELETE": self._delete}
         if request.method not in actions:
             raise ArmError(501, "NotImplemented", f"The stand-in has no {request.method} at '{path}'.")
