@@ -91,6 +91,7 @@ async def _proposed(campaign: CampaignRecord, member: CampaignMember) -> Campaig
         member = await _merged(campaign, member.model_copy(update={"from_version": version}))
         await campaigns.write_member(member)  # a repeat goes on with this very commit
     member = await _branched(member, branch)
+    await campaigns.note_rendering(member)
     pull = await github.find_pull(name, branch)
     if pull is None:
         title = f"Update from {campaign.archetype} {member.from_version} to {campaign.version}"
@@ -157,7 +158,7 @@ async def _base(record: RequestRecord, version: str) -> str:
         RequestRejectedError: nobody knows it any more.
     """
     name = record.application
-    known = [member.rendered for member in await campaigns.renderings(name)]
+    known = await campaigns.renderings(name)
     made = [step.link for step in await steps.of_request(name, record.id) if step.name == "set_content"]
     known += [link.rpartition("/")[2] for link in made if link]
     for commit in known:

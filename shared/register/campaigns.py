@@ -70,11 +70,15 @@ async def members(campaign: str, wave: int | None = None) -> list[CampaignMember
     return [member for member in found if wave in (None, member.wave)]
 
 
-async def renderings(application: str) -> list[CampaignMember]:
-    """What campaigns have rendered for an application."""
-    condition = f"RowKey eq '{_member_key(application)}' and kind eq 'member'"
-    found = [CampaignMember.model_validate(row.document) async for row in query(condition)]
-    return [member for member in found if member.rendered]
+async def renderings(application: str) -> list[str]:
+    """Commits that hold a skeleton alone, as campaigns rendered it for the application."""
+    return [str(row.document["commit"]) async for row in scan(application, "rendering:")]
+
+
+async def note_rendering(member: CampaignMember) -> None:
+    """Remember the commit with the application, for the campaigns to come."""
+    write = Write(f"rendering:{member.campaign_id}", {"commit": member.rendered}, force=True)
+    await commit(member.application, [write])
 
 
 async def write_member(member: CampaignMember) -> None:

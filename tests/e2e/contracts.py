@@ -61,6 +61,9 @@ AZURE_BOARDS = {
 # The same for calls that a run need not make: what Graph said is kept for a minute.
 GRAPH = "https://learn.microsoft.com/graph/api"
 PERHAPS = {
+    r"PATCH /repos/[^/]+/[^/]+/issues/\d+: no operation": f"{REST}/issues/issues#update-an-issue",
+    r"POST /repos/[^/]+/[^/]+/issues/\d+/labels: no operation": f"{REST}/issues/labels#add-labels-to-an-issue",
+    r"GET /repos/[^/]+/[^/]+/git/blobs/\w{40}: no operation": f"{REST}/git/blobs#get-a-blob",
     r"GET /v1.0/servicePrincipals/[^/]+/appRoleAssignedTo: no": f"{GRAPH}/serviceprincipal-list-approleassignedto",
     r"GET /v1.0/groups/[0-9a-f-]{36}/transitiveMembers: no operation": f"{GRAPH}/group-list-transitivemembers",
     r"GET /v1.0/users/[^/ ]+: no operation": f"{GRAPH}/user-get",

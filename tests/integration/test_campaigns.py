@@ -20,6 +20,7 @@ from shared.register import applications, campaigns, requests
 from shared.register.audit import Entry
 from tests.integration.day2 import Conductor, Timer, WorkerDiedError
 from tests.integration.world import DurableClient, World, caller, run_of
+from triggers._campaign_intake import sweep_campaigns
 from triggers._http import Call
 from triggers.http_campaigns import cancel_campaign, create_campaign, get_campaign, pause_campaign, resume_campaign
 
@@ -267,3 +268,27 @@ async def test_an_archetype_that_changed_meanwhile_is_not_brought(world: World, 
     stopped = await carry_out(record)
     assert stopped.state is CampaignState.STOPPED
     assert pulls(world, name) == []
+
+
+class _Started(DurableClient):
+    """Remembers what was started."""
+
+    def __init__(self) -> None:
+        self.started: list[str] = []
+
+    async def start_new(self, name: str, instance: str, _payload: dict[str, Any]) -> str:
+        self.started.append(f"{name} {instance}")
+        return instance
+
+
+async def test_one_that_nobody_started_is_started_by_the_sweep(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    await shop.application()
+    shop.release()
+    record = await begin("orphan")
+    client = _Started()
+    await sweep_campaigns(client)
+    assert record.instance_id not in str(client.started), "it may be on its way"
+    monkeypatch.setattr("triggers._campaign_intake.ORPHAN_SECONDS", -1)
+    await sweep_campaigns(client)
+    assert f"campaign {record.instance_id}" in client.started
+    await asked(cancel_campaign, record.id)
