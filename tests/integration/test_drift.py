@@ -11,15 +11,17 @@ import pytest
 
 from activities.drift_items import LABEL
 from local.sign_in import identity_token
+from shared.clock import utc_now
 from shared.instance_ids import iac_run
+from shared.models.controls import KillSwitch
 from shared.models.drift import FindingRecord, FindingState, ReadDrift
-from shared.models.operations import OperationRecord, OperationState
+from shared.models.operations import OperationRecord, OperationState, Wave
 from shared.models.records import RequestRecord
 from shared.models.runs import ActivityInput, PipelineRun, Run
-from shared.register import findings, operations, requests
+from shared.register import controls, findings, operations, requests
 from shared.tagging import required_tags
 from tests.integration.day2 import active, ask, rows
-from tests.integration.world import DurableClient, World
+from tests.integration.world import INFRASTRUCTURE, DurableClient, World
 from triggers.timer_drift import start_due
 
 SIZE = "module.environment.azurerm_postgresql_flexible_server.this[0]"
@@ -217,6 +219,51 @@ async def test_what_differs_more_than_was_found_is_not_put_right(world: World, a
     await world.value("judge_operation", ActivityInput(run=detection.run))
     operation = await operations.get(application.application, detection.operation.id)
     assert (operation.state, await rows(operation)) == (OperationState.SUCCEEDED, [])
+
+
+@pytest.mark.parametrize("how", ["status_after", "drop_after"])
+async def test_a_lost_answer_applies_no_second_time_and_the_findings_close(
+    world: World, application: RequestRecord, how: str
+) -> None:
+    detection = await Detection.begin(world, application)
+    await world.value("read_drift", detection.found(tag(application)))
+    await world.value("list_reconciliation", detection.found(tag(application), "plan"))
+    await world.value("judge_operation", ActivityInput(run=detection.run))
+    applied = detection.found([], "apply")  # the runner finds that this run has ended before
+    world.fault(system="github", method="POST", path="dispatches", mode=how, status=500, times=1)
+    wave = Wave(run=detection.run.model_copy(update={"branch": "wave-0"}), wave=0)
+    first = await world.insist("set_reconciliation", wave)
+    await world.forget("set_reconciliation", wave)
+    again = await world.value("set_reconciliation", wave)
+    assert first.value is not None
+    assert first.value["pipeline"]["runId"] == again["pipeline"]["runId"]
+    listed = world.github(f"{INFRASTRUCTURE}/actions/workflows/iac.yml/runs?per_page=100")["workflow_runs"]
+    assert [run["display_title"] for run in listed].count(f"iac {applied.run_id}") == 1
+    await world.value("read_reconciliation", applied)
+    (finding,) = await findings.of_application(application.application)
+    assert finding.state is FindingState.CLOSED
+
+
+async def test_an_apply_of_another_plan_closes_nothing(world: World, application: RequestRecord) -> None:
+    detection = await Detection.begin(world, application)
+    await world.value("read_drift", detection.found(tag(application)))
+    assert not (await world.run("read_reconciliation", detection.found([], "apply"))).ok
+    (finding,) = await findings.of_application(application.application)
+    assert finding.state is FindingState.OPEN
+
+
+async def test_the_kill_switch_keeps_the_apply_back(world: World, application: RequestRecord) -> None:
+    detection = await Detection.begin(world, application)
+    await world.value("read_drift", detection.found(tag(application)))
+    await world.value("list_reconciliation", detection.found(tag(application), "plan"))
+    await world.value("judge_operation", ActivityInput(run=detection.run))
+    switch = KillSwitch(on=True, reason="test", actor="operator", at=application.created_at)
+    await controls.set_kill_switch(switch)
+    try:
+        started = await world.run("set_reconciliation", Wave(run=detection.run, wave=0))
+    finally:
+        await controls.set_kill_switch(switch.model_copy(update={"on": False, "at": utc_now()}))
+    assert not (started.value or {}).get("pipeline")
 
 
 async def test_every_environment_is_compared_once_a_day_and_a_few_at_a_time(
