@@ -17,6 +17,7 @@ from shared.decisions import needs_servicenow
 from shared.errors import (
     PermanentIntegrationError,
     PolicyViolationError,
+    RequestRejectedError,
     StateConflictError,
     VendorCall,
 )
@@ -39,7 +40,7 @@ async def set_plan(data: SetPlan) -> PlanSet:
     Raises:
         PolicyViolationError: a rule denies the plan.
         ConfigurationError: an approval is decided in ServiceNow, which the request does not use.
-        RequestRejectedError: the team's quota or a landing zone has no room for it any more.
+        RequestRejectedError: nobody but the requester could approve it; quota or landing zone have no room any more.
     """
     record = await requests.get(data.run.application, data.run.request_id)
     if record.round != data.round:
@@ -53,6 +54,8 @@ async def set_plan(data: SetPlan) -> PlanSet:
     repository = f"{owner()}/{record.body.name}"
     document, needs = plans.document(record, data.environments, change_sets, verdicts, repository)
     approvers.require_decidable(needs, record.systems)
+    if nobody := (await approvers.eligible(needs)).nobody:  # needs that the request alone did not show
+        raise RequestRejectedError("no-approver", f"{nobody} Then retry.")
     # Another landing zone than at the beginning, other prices: what the plan uses is taken before anybody sees it.
     places = [str(zone["name"]) for zone in record.zones.values() if zone.get("name")]
     await allotments.take(record.id, record.body.owner_team, cost, places)

@@ -40,7 +40,7 @@ def approve(context: df.DurableOrchestrationContext, data: ApproveInput) -> Step
             continue
         due = [name for name, at in _milestones(data) if at <= now and name not in told]
         if due:
-            yield from _remind(context, data, run, snapshot.round, due[-1])
+            yield from _remind(context, data, run, due[-1])
             told += due
             continue
         if data.servicenow and now >= look_at:
@@ -66,13 +66,14 @@ def _milestones(data: ApproveInput) -> Iterator[tuple[str, datetime]]:
             yield name, share(data.asked_at, data.decide_before, part)
 
 
-def _remind(
-    context: df.DurableOrchestrationContext, data: ApproveInput, run: Run, round_: int, milestone: str
-) -> Steps[None]:
-    """Tell the channel once for each plan that nobody has decided yet; an escalation lets more people decide."""
+def _remind(context: df.DurableOrchestrationContext, data: ApproveInput, run: Run, milestone: str) -> Steps[None]:
+    """Tell the channel once for each asking that nobody has decided yet; an escalation lets more people decide.
+
+    The same plan is asked about again when a grant ended, so the occasion is the second in which it was asked.
+    """
     if milestone == "escalation":
         yield from call(context, "escalate_request", PlanDecision(run=run, digest=data.digest), data.pace)
-    yield from tell(context, run, milestone, data.pace, occasion=round_)
+    yield from tell(context, run, milestone, data.pace, occasion=int(moment(data.asked_at).timestamp()))
 
 
 def _look_at_servicenow(context: df.DurableOrchestrationContext, data: ApproveInput, run: Run) -> Steps[None]:

@@ -36,6 +36,25 @@ class Eligible:
     lacking: tuple[ApprovalNeed, ...] = ()
     unknown: str | None = None
 
+    @property
+    def nobody(self) -> str | None:
+        """Which rules nobody could answer and what to do about it, in sentences; None when all can be answered."""
+        if not self.lacking:
+            return None
+        rules = "; ".join(f"{need.rule} ({need.description.rstrip('.')})" for need in self.lacking)
+        roles = sorted({name for need in self.lacking for name in _named(need)})
+        return (
+            f"Apart from the requester, not enough people could approve by the rule {rules}. "
+            f"Give {' or '.join(roles)} to somebody else whose account is enabled."
+        )
+
+
+def _named(need: ApprovalNeed) -> list[str]:
+    """The roles and teams that a need asks for, in words."""
+    roles = {*need.any_of_roles, *(role for group in need.all_of for role in group.roles)}
+    teams = {*need.any_of_teams, *(team for group in need.all_of for team in group.teams)}
+    return [f"the role {role}" for role in roles] + [f"membership in {team}" for team in teams]
+
 
 @dataclass
 class _Kept:
@@ -121,17 +140,18 @@ async def _roles() -> dict[str, frozenset[str]]:
 
 
 async def _ask() -> dict[str, frozenset[str]]:
+    """The people with an enabled account who hold each deciding role, themselves or through a group."""
     assigned = await graph.app_role_holders(load(EntraSettings).audience)
     found = {role: assigned.get(role, []) for role in sorted(DECIDING)}
-    groups = sorted({holder for holders in found.values() for kind, holder in holders if kind == graph.GROUP})
-    members = dict(
-        zip(groups, await asyncio.gather(*(graph.people_in(group, nested=False) for group in groups)), strict=True)
+    given = [holder for holders in found.values() for holder in holders]
+    groups, direct = (
+        sorted({holder for kind, holder in given if kind == wanted}) for wanted in (graph.GROUP, graph.USER)
     )
+    people, *inside = await asyncio.gather(
+        graph.enabled(direct), *(graph.people_in(group, nested=False) for group in groups)
+    )
+    members = dict(zip(groups, inside, strict=True)) | {person: [person] for person in people}
     return {
-        role: frozenset(
-            person
-            for kind, holder in holders
-            for person in (members[holder] if kind == graph.GROUP else [holder] if kind == graph.USER else [])
-        )
+        role: frozenset(person for _, holder in holders for person in members.get(holder, []))
         for role, holders in found.items()
     }

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from shared.approvals import ApprovalNeed
 from shared.decisions import open_needs
 from shared.models.break_glass import BreakGlass
-from shared.models.messages import Fact, Link, Message, MessageKind
+from shared.models.messages import Fact, IntentRecord, Link, Message, MessageKind, MessageState
 from shared.models.plan import MadeObject
 from shared.models.problem import Problem
 from shared.models.records import RequestRecord
 
 _K = MessageKind
 CHATS = ("teams", "slack")
-WAITING = frozenset({_K.REMINDER, _K.ESCALATION})  # what is no news any more once somebody has decided
+WAITING = frozenset({_K.REMINDER, _K.ESCALATION, _K.GRANT_ENDED})  # what is no news any more once somebody has decided
 _KEPT = ", but for what its systems keep, which the next message lists"
 
 
@@ -61,6 +61,7 @@ def notice(
     titles = {
         _K.REMINDER: f"The plan for {name} waits for an approval",
         _K.ESCALATION: f"The plan for {name} still waits: it is escalated",
+        _K.GRANT_ENDED: f"The plan for {name} needs its approvals again",
         _K.PARKED: f"The undo of {name} has stopped" if undo else f"{name} is parked",
         _K.DEGRADED: f"{name} runs, but something is missing",
         _K.EXPIRED: f"The plan for {name} has expired",
@@ -71,6 +72,7 @@ def notice(
     texts = {
         _K.REMINDER: f"Half of the time is over. {until}",
         _K.ESCALATION: f"Three quarters of the time are over. {until}",
+        _K.GRANT_ENDED: f"The glass was broken for a time, and that is over before everything was made. {until}",
         _K.EXPIRED: f"Nobody decided by {record.decide_before or 'its end'}. Nothing was made; the name is free again.",
         _K.UNDONE: f"What this request had made was removed{_KEPT if residue else ''}; the name is free again.",
         _K.RESIDUE: "It was undone. This stays where it is, because its system keeps it:",
@@ -84,6 +86,31 @@ def notice(
         items=_waiting(record) if kind in WAITING else {_K.DEGRADED: _missing(record), _K.RESIDUE: left}.get(kind, []),
         next_steps=_next(kind, place, undo=undo or record.undo_begun),
     )
+
+
+def due(record: RequestRecord, message: Message, occasion: int, at: str) -> list[IntentRecord]:
+    """A message for the sweep to send, where no flow is at work that could; none for a request without a chat.
+
+    Written together with what it tells of.
+    """
+    system = chat_of(record)
+    if system is None:
+        return []
+    return [
+        IntentRecord(
+            request_id=record.id,
+            application=record.application,
+            kind=message.kind,
+            occasion=occasion,
+            attempt=record.attempt,
+            system=system,
+            state=MessageState.DUE,
+            message=message,
+            tries=0,
+            created_at=at,
+            updated_at=at,
+        )
+    ]
 
 
 def expiry(record: RequestRecord, end: str, days: int | None, *, base: str) -> Message:

@@ -41,12 +41,12 @@ from shared.landing_zones import LandingZone
 from shared.log import LOGGER
 from shared.models.application_request import ApplicationRequest, EnvironmentName
 from shared.models.plan import Change
-from shared.models.policy_decision import About
+from shared.models.policy_decision import About, PolicyDecision
 from shared.models.records import ApplicationRecord, ClaimRecord, ClaimState, RequestRecord, RequestState
 from shared.models.runs import OnboardInput, Pace
 from shared.prices import Estimate
 from shared.quotas import Use
-from shared.register import claims, requests, reservations
+from shared.register import claims, policy_decisions, requests, reservations
 from shared.register.audit import Entry
 from shared.settings import AppStoreSettings, load
 from shared.telemetry import spans
@@ -72,7 +72,7 @@ class Judged:
     systems: list[str]
     changes: list[Change]
     estimate: Estimate
-    verdicts: policies.Verdicts
+    judgement: policies.Judgement
     needs: list[approvals.ApprovalNeed]
     eligible: approvers.Eligible
     used: Use
@@ -119,7 +119,8 @@ async def judge(body: ApplicationRequest, caller: Caller) -> Judged:
     changes = plans.expected_changes(body, f"{owner()}/{body.name}", systems, terraform=True)
     estimate = plans.estimate(body)
     question = {"request": body.document(), "estimate": {"monthly": estimate.monthly}, "time": _now()}
-    verdicts = await policies.evaluate_request(question, About(application=body.name))
+    judgement = await policies.judge(policies.REQUEST_RULES, question, About(application=body.name))
+    verdicts = judgement.verdicts
     if verdicts.denied:
         sentences = " ".join(f"{verdict.id}: {verdict.message}" for verdict in verdicts.deny)
         raise PolicyViolationError(verdicts.denying_rules, sentences)
@@ -128,7 +129,7 @@ async def judge(body: ApplicationRequest, caller: Caller) -> Judged:
     approvers.require_decidable(needs, systems)
     eligible = await approvers.eligible(needs)
     used, placed = await reservations.used(body.owner_team), await reservations.used(reservations.ZONES)
-    return Judged(body, zones, systems, changes, estimate, verdicts, needs, eligible, used, placed)
+    return Judged(body, zones, systems, changes, estimate, judgement, needs, eligible, used, placed)
 
 
 def _now() -> str:
@@ -145,9 +146,9 @@ def preview_document(judged: Judged) -> dict[str, Any]:
         "approvers": {
             "checked": judged.eligible.unknown is None,
             "lacking": [need.rule for need in judged.eligible.lacking],
-            "warning": judged.eligible.unknown or _nobody(judged),
+            "warning": judged.eligible.unknown or judged.eligible.nobody,
         },
-        "verdicts": judged.verdicts.document(),
+        "verdicts": judged.judgement.verdicts.document(),
         "quota": {
             "team": judged.body.owner_team,
             "limits": quotas.find(judged.body.owner_team).document(),
@@ -158,14 +159,6 @@ def preview_document(judged: Judged) -> dict[str, Any]:
         "full": judged.full,
         "budget": {"monthly": f"{judged.body.monthly_budget:.2f}", "currency": judged.body.currency},
     }
-
-
-def _nobody(judged: Judged) -> str | None:
-    """Which rules nobody could answer, in a sentence; None when all can be answered."""
-    lacking = [f"{need.rule} ({need.description.rstrip('.')})" for need in judged.eligible.lacking]
-    if not lacking:
-        return None
-    return f"Apart from the requester, not enough people could approve by the rule {'; '.join(lacking)}."
 
 
 async def already_taken_in(caller: Caller, key: str, body: ApplicationRequest) -> RequestRecord | None:
@@ -201,7 +194,7 @@ async def take_in(client: df.DurableOrchestrationClient, caller: Caller, key: st
             422, nobody but the requester could approve.
     """
     body = judged.body
-    if (nobody := _nobody(judged)) is not None:
+    if (nobody := judged.eligible.nobody) is not None:
         raise RequestRejectedError("no-approver", nobody)
     now, identifier, attempt = utc_now(), request_id(caller.tenant, caller.id, key), uuid4().hex
     mine = ClaimRecord(
@@ -222,7 +215,7 @@ async def take_in(client: df.DurableOrchestrationClient, caller: Caller, key: st
             return found
     await _take(identifier, attempt, judged)
     await _require_claimed(identifier, attempt)
-    record = await _create(_record(identifier, caller, judged, now), attempt)
+    record = await _create(_record(identifier, caller, judged, now), judged.judgement.decision, attempt)
     try:
         await start(client, record)
         await claims.set_state(claim, ClaimState.STARTED)
@@ -248,7 +241,7 @@ async def _require_claimed(identifier: str, attempt: str) -> None:
         raise TransientIntegrationError(VendorCall("register", "claim"), "taking the request in took too long")
 
 
-async def _create(record: RequestRecord, attempt: str) -> RequestRecord:
+async def _create(record: RequestRecord, decided: PolicyDecision, attempt: str) -> RequestRecord:
     archetype = archetypes.find(record.body.archetype)
     reservation = ApplicationRecord(
         name=record.application,
@@ -263,8 +256,10 @@ async def _create(record: RequestRecord, attempt: str) -> RequestRecord:
     )
     detail = f"{archetype.id} {record.application} for {record.body.owner_team}"
     entry = Entry(f"{record.id}:request", record.created_at, record.requester, "request", record.id, detail)
+    about = decided.about.model_copy(update={"request_id": record.id})
+    decision = policy_decisions.insertion(decided.model_copy(update={"about": about}))
     try:
-        return await requests.create(record, reservation, entry)
+        return await requests.create(record, reservation, entry, [decision])
     except StateConflictError as error:
         await allotments.let_go(record.id, record.body.owner_team, attempt)
         await claims.withdraw(record.id, attempt)

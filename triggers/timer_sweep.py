@@ -9,7 +9,7 @@ from shared import allotments, notices
 from shared.clock import utc_now
 from shared.errors import StateConflictError
 from shared.log import LOGGER
-from shared.models.messages import IntentRecord, MessageKind, MessageState
+from shared.models.messages import IntentRecord, MessageKind
 from shared.models.problem import Problem
 from shared.models.records import RUNNING_STATES, ClaimRecord, ClaimState, RequestRecord, RequestState
 from shared.models.runs import UndoInput
@@ -112,27 +112,10 @@ async def _park(record: RequestRecord, detail: str) -> None:
 
 def _notices(record: RequestRecord, problem: Problem) -> list[IntentRecord]:
     """The notice that the request is parked, for the next minute to send: no flow is there that could."""
-    system = notices.chat_of(record)
-    if system is None:
-        return []
     message = notices.notice(
         MessageKind.PARKED, record, base=base(), attempt=record.attempt, problem=problem, undo=record.undo_begun
     )
-    return [
-        IntentRecord(
-            request_id=record.id,
-            application=record.application,
-            kind=message.kind,
-            occasion=record.attempt,
-            attempt=record.attempt,
-            system=system,
-            state=MessageState.DUE,
-            message=message,
-            tries=0,
-            created_at=record.updated_at,
-            updated_at=record.updated_at,
-        )
-    ]
+    return notices.due(record, message, record.attempt, record.updated_at)
 
 
 def _parked(old: RequestRecord, seen: RequestRecord, problem: Problem) -> RequestRecord:

@@ -1,6 +1,7 @@
 """Microsoft Graph: who is in which group, and who holds which app role of this application.
 
-Needs the application permissions GroupMember.Read.All, Application.Read.All and User.ReadBasic.All.
+Needs the application permissions GroupMember.Read.All, Application.Read.All and User.Read.All: whether an account is
+enabled is no part of a basic profile.
 Documentation: https://learn.microsoft.com/graph/api/overview
 """
 
@@ -16,6 +17,7 @@ from shared.models import Model
 
 _HOST = "https://graph.microsoft.com"
 _AT_ONCE = 20  # the service takes no more ids in one call
+_IN_FILTER = 15  # nor more values of one expression in a filter
 _PAGE = "999"
 _MOST_PAGES = 100
 USER, GROUP = "User", "Group"
@@ -51,8 +53,11 @@ class _Assignment(Model):
 
 
 class _Member(Model):
+    """A member of a group, or a user; properties that our identity may not read come as null."""
+
     id: str
-    kind: str = Field(alias="@odata.type")
+    kind: str = Field(default="", alias="@odata.type")
+    account_enabled: bool | None = None
 
 
 class Person(Model):
@@ -120,13 +125,38 @@ async def app_role_holders(audience: str) -> dict[str, list[tuple[str, str]]]:
 
 
 async def people_in(group: str, *, nested: bool) -> list[str]:
-    """Object ids of the users in a group; with those in groups of that group when ``nested``.
+    """Object ids of the users in a group whose account is enabled; with those in its groups when ``nested``.
 
     Documentation: https://learn.microsoft.com/graph/api/group-list-members and .../group-list-transitivemembers
     """
     kind = "transitiveMembers" if nested else "members"
-    rows = await _pages(f"list {kind}", f"/v1.0/groups/{group}/{kind}", {"$select": "id", "$top": _PAGE}, _Member)
-    return [member.id for member in rows if member.kind == "#microsoft.graph.user"]
+    operation, params = f"list {kind}", {"$select": "id,accountEnabled", "$top": _PAGE}
+    rows = await _pages(operation, f"/v1.0/groups/{group}/{kind}", params, _Member)
+    return _enabled(operation, [member for member in rows if member.kind == "#microsoft.graph.user"])
+
+
+async def enabled(people: Sequence[str]) -> list[str]:
+    """Those of the users whose account is enabled; who was deleted is not among them.
+
+    Documentation: https://learn.microsoft.com/graph/api/user-list
+    """
+    parts = [people[start : start + _IN_FILTER] for start in range(0, len(people), _IN_FILTER)]
+    filters = [", ".join("'{}'".format(person.replace("'", "''")) for person in part) for part in parts]
+    operation = "list users"
+    pages = await asyncio.gather(
+        *(
+            _pages(operation, "/v1.0/users", {"$filter": f"id in ({ids})", "$select": "id,accountEnabled"}, _Member)
+            for ids in filters
+        )
+    )
+    return _enabled(operation, [person for page in pages for person in page])
+
+
+def _enabled(operation: str, people: Sequence[_Member]) -> list[str]:
+    if any(person.account_enabled is None for person in people):
+        call = VendorCall("microsoft graph", operation, 200)
+        raise PermanentIntegrationError(call, "accountEnabled is hidden: our identity needs User.Read.All")
+    return [person.id for person in people if person.account_enabled]
 
 
 async def _pages[T](operation: str, path: str, params: Mapping[str, str], shape: type[T]) -> list[T]:

@@ -17,6 +17,7 @@ class MessageKind(StrEnum):
     REMINDER = "reminder"
     ESCALATION = "escalation"
     BREAK_GLASS = "break_glass"
+    GRANT_ENDED = "grant_ended"
     PARKED = "parked"
     DEGRADED = "degraded"
     EXPIRED = "expired"

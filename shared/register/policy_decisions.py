@@ -17,13 +17,18 @@ def _key(decision: PolicyDecision) -> str:
     return f"policy-decision:{decision.about.request_id}:{digest(what)[:24]}"
 
 
+def insertion(decision: PolicyDecision) -> Write:
+    """The row of a decision that is written together with what was decided about."""
+    return Write(_key(decision), document_of(decision))
+
+
 async def keep(application: str, decisions: Sequence[PolicyDecision]) -> None:
     """Write the decisions that are not there yet; those that are stay as they are.
 
     Raises:
         TransientIntegrationError: the storage account does not answer.
     """
-    writes = {_key(decision): Write(_key(decision), document_of(decision)) for decision in decisions}
+    writes = {_key(decision): insertion(decision) for decision in decisions}
     for _ in range(_TRIES):
         present = await read_many(application, list(writes)) if writes else {}
         missing = [write for key, write in writes.items() if key not in present]

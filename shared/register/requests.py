@@ -78,8 +78,10 @@ async def application(name: str) -> ApplicationRecord | None:
     return ApplicationRecord.model_validate(row.document) if row else None
 
 
-async def create(record: RequestRecord, reservation: ApplicationRecord, entry: audit.Entry) -> RequestRecord:
-    """Record a new request and reserve its name, both or neither; a repeat returns what is there.
+async def create(
+    record: RequestRecord, reservation: ApplicationRecord, entry: audit.Entry, extra: Sequence[Write] = ()
+) -> RequestRecord:
+    """Record a new request, reserve its name and write further rows, all or nothing; a repeat returns what is there.
 
     Raises:
         StateConflictError: the name belongs to another request or application.
@@ -96,6 +98,7 @@ async def create(record: RequestRecord, reservation: ApplicationRecord, entry: a
             Write(key, document_of(record)),
             Write(APPLICATION, document_of(reservation)),
             *audit.append(rows.get(audit.HEAD), entry),
+            *extra,
         ]
         try:
             await commit(record.application, writes)

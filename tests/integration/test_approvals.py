@@ -44,7 +44,9 @@ async def directory(world: World) -> AsyncIterator[World]:
     """The world; what a test changes in the directory is put back."""
     yield world
     documents = {f"personas/{name}": entry for name, entry in PEOPLE.items()}
-    nobody: dict[str, Any] = {f"personas/{name}": {"roles": [], "teams": []} for name in ("solo", "direct", "nested")}
+    nobody: dict[str, Any] = {
+        f"personas/{name}": {"roles": [], "teams": []} for name in ("solo", "direct", "nested", "gone")
+    }
     groups: dict[str, Any] = {f"groups/{name}": {"roles": [], "in": []} for name in ("board", "inner")}
     world.seed("entra", documents | nobody | groups)
 
@@ -112,6 +114,21 @@ async def test_a_service_principal_that_holds_the_role_is_nobody(directory: Worl
     """The application `bot` is assigned Approver all the time."""
     _alone(directory, roles=["Requester"])
     assert [need.rule for need in (await judge(_any(), REQUESTER)).eligible.lacking] == ["platform"]
+
+
+@pytest.mark.parametrize("through", ["person", "group"])
+async def test_who_may_not_sign_in_any_more_could_not_approve(directory: World, through: str) -> None:
+    _alone(directory, roles=["Requester"])
+    gone = {"roles": ["Approver"], "teams": []} if through == "person" else {"roles": [], "teams": ["board"]}
+    directory.seed("entra", {"groups/board": {"roles": ["Approver"], "in": []}, "personas/gone": gone})
+    assert (await judge(_any(), REQUESTER)).eligible.lacking == ()
+    directory.seed("entra", {"personas/gone": {**gone, "enabled": False}})
+    approvers._kept().good_until = 0
+    lacking = (await judge(_any(), REQUESTER)).eligible
+    assert [need.rule for need in lacking.lacking] == ["platform"]
+    assert str(lacking.nobody).endswith("Give the role Approver to somebody else whose account is enabled.")
+    roles, _ = await approvers.authority_of(object_id("gone"))
+    assert roles == frozenset(), "nothing is left to delegate"
 
 
 def _any() -> ApplicationRequest:

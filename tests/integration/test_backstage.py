@@ -516,7 +516,7 @@ async def test_the_form_in_backstage_orders_at_the_app_store(
     assert "authorization" not in headers
     wanted = ApplicationRequest.model_validate(ordered)
     assert wanted == ApplicationRequest.model_validate(given)
-    assert not (await judge(wanted, REQUESTER)).verdicts.denied
+    assert not (await judge(wanted, REQUESTER)).judgement.verdicts.denied
     output = events[-1]["body"]["output"]
     assert output["links"] == [{"title": "The request", "url": intake.link}]
     assert intake.request_id in output["text"][0]["content"]

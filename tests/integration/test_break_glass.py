@@ -211,6 +211,13 @@ async def test_a_grant_that_ended_before_it_was_used_leaves_the_plan_unapproved(
     assert (record.state, record.approved_digest, record.break_glass) == (_S.AWAITING_APPROVAL, None, None)
     assert (await trail(record)).count("end_break_glass") == 1
     assert datetime.fromisoformat(record.decide_before or "") > datetime.now(UTC)
+    (ended,) = [item for item in await intents.of_request(record.application, record.id) if item.kind == "grant_ended"]
+    for _ in range(2):
+        await world.value("send_due", SendAgain(run=run_of(record), kind=ended.kind, occasion=ended.occasion))
+    (message,) = [text for text in world.told(record) if "needs its approvals again" in text]
+    assert "platform: " in message
+    assert record.decide_before
+    assert record.decide_before in message
     await approve_request(ask(person("approver", "Approver"), {"planDigest": SHOWN}, id=record.id))
     record = await now(record)
     assert (record.state, record.break_glass) == (_S.PROVISIONING, None)

@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+from collections import Counter
 from typing import Any
 
 import pytest
 from azure.storage.blob.aio import BlobClient
 
+from shared import approvers
 from shared.canonical import canonical_json, digest, sha256_hex
 from shared.clients import blobs
 from shared.credential import credential
@@ -27,10 +29,10 @@ from triggers.http_requests import list_policy_decisions
 SECRET = "hunter2-in-a-description"  # noqa: S105 - what must not be kept
 
 
-async def _planning(world: World, **vault: Any) -> tuple[RequestRecord, SetPlan]:
+async def _planning(world: World, action: str = "create", **vault: Any) -> tuple[RequestRecord, SetPlan]:
     """A request whose environment has been planned: the change set lies in the pipeline's storage."""
     record = await world.order(environments=["dev"], description=SECRET)
-    change_set = _change_set(record, **vault)
+    change_set = _change_set(record, action, **vault)
     run_id = f"{record.id}-plan"
     settings = load(blobs.TerraformSettings)
     url = f"https://{settings.state_account}.blob.core.windows.net"
@@ -57,7 +59,7 @@ async def _planning(world: World, **vault: Any) -> tuple[RequestRecord, SetPlan]
     return record, SetPlan(run=run_of(record, "request"), round=record.round, environments=[plan], at=at)
 
 
-def _change_set(record: RequestRecord, **vault: Any) -> dict[str, Any]:
+def _change_set(record: RequestRecord, action: str, **vault: Any) -> dict[str, Any]:
     """What the module would plan for the request, its vault altered."""
     body, change_set = record.body, dict(plan_input()["changeSet"])
     tags = {
@@ -71,6 +73,9 @@ def _change_set(record: RequestRecord, **vault: Any) -> dict[str, Any]:
         change["after"].get("tags", {}).update(tags)
         if change["type"] == "azurerm_key_vault":
             change["after"].update(vault)
+            change["action"] = action
+    counts = Counter(change["action"] for change in change_set["changes"])
+    change_set["summary"] = {name: counts[name] for name in change_set["summary"]}
     return change_set
 
 
@@ -92,7 +97,7 @@ async def test_what_denied_a_plan_is_kept_once_and_without_the_input(world: Worl
         assert outcome.problem
         assert outcome.problem.code == "policy-denied"
     shown = {item["package"]: item for item in await _shown(record)}
-    assert len(await _shown(record)) == len(shown) == 2
+    assert len(await _shown(record)) == 3, "the request when it was taken in and with the plan, and the plan"
     plan = shown["appstore.plan"]
     assert plan["deny"] == ["PLN-004"]
     assert plan["revision"] == rules_revision()
@@ -102,11 +107,34 @@ async def test_what_denied_a_plan_is_kept_once_and_without_the_input(world: Worl
     assert SECRET not in json.dumps(await _shown(record))
 
 
+async def test_a_need_that_only_the_plan_shows_parks_what_nobody_could_approve(world: World) -> None:
+    """The request alone needs an approver; the plan replaces a vault, and nobody who answers for that is left."""
+    record, payload = await _planning(world, "replace")
+    world.seed("entra", {"personas/admin": {"roles": ["Admin"], "teams": ["platform"], "enabled": False}})
+    approvers._kept().good_until = 0
+    try:
+        outcome = await world.run("set_plan", payload)
+        assert outcome.problem
+        assert outcome.problem.code == "no-approver", outcome.problem
+        assert "not enough people could approve by the rule security (" in outcome.problem.detail
+        assert "Give membership in security or the role Admin to somebody else" in outcome.problem.detail
+        assert outcome.problem.detail.endswith(" Then retry.")
+        assert (await requests.get(record.application, record.id)).state is RequestState.PLANNING
+    finally:
+        world.seed("entra", {"personas/admin": {"roles": ["Admin"], "teams": ["platform"]}})
+    approvers._kept().good_until = 0
+    await world.value("set_plan", payload)
+    waiting = await requests.get(record.application, record.id)
+    assert waiting.plan
+    assert {need["rule"] for need in waiting.plan.approvals} == {"platform", "security"}
+
+
 async def test_what_allowed_a_plan_is_kept_and_its_rules_are_in_plan_and_trail(world: World) -> None:
     record, payload = await _planning(world)
     first = await world.value("set_plan", payload)
     kept = await _shown(record)
-    assert [(item["package"], item["deny"]) for item in kept] == [("appstore.request", []), ("appstore.plan", [])]
+    packages = ["appstore.request", "appstore.request", "appstore.plan"]
+    assert [(item["package"], item["deny"]) for item in kept] == [(package, []) for package in packages]
     assert await world.value("set_plan", payload) == first
     assert await _shown(record) == kept
     found = await requests.get(record.application, record.id)
@@ -120,6 +148,8 @@ async def test_what_allowed_a_plan_is_kept_and_its_rules_are_in_plan_and_trail(w
 
 async def test_the_same_decision_from_many_workers_is_one_row(world: World) -> None:
     record = await world.order()
+    (taken_in,) = await policy_decisions.of_request(record.application, record.id)
+    assert taken_in.about == About(request_id=record.id, application=record.application)
     about = About(request_id=record.id, application=record.application)
     decisions = [
         PolicyDecision(
@@ -132,10 +162,10 @@ async def test_the_same_decision_from_many_workers_is_one_row(world: World) -> N
     later = decisions[0].model_copy(update={"at": "9", "duration_ms": 9.0})
     await policy_decisions.keep(record.application, [later])
     await policy_decisions.keep(record.application, [])
-    assert await policy_decisions.of_request(record.application, record.id) == decisions
+    assert await policy_decisions.of_request(record.application, record.id) == [*decisions, taken_in]
     other = decisions[0].model_copy(update={"deny": ("REQ-001",), "at": "9"})
     await policy_decisions.keep(record.application, [other])
-    assert len(await policy_decisions.of_request(record.application, record.id)) == 4
+    assert len(await policy_decisions.of_request(record.application, record.id)) == 5
 
 
 async def test_strangers_do_not_see_them(world: World) -> None:

@@ -51,6 +51,7 @@ class Clockwork:
     calls: list[tuple[float, str]] = field(default_factory=list)
     timers: list[Timer] = field(default_factory=list)
     again: dict[str, Any] | None = None
+    occasions: set[int] = field(default_factory=set)
 
     @property
     def current_utc_datetime(self) -> datetime:
@@ -64,6 +65,8 @@ class Clockwork:
         if self.now >= BEGAN + timedelta(hours=self.decided) and self.state == "awaiting_approval":
             self.state = "provisioning"
         self.calls.append((round(self.hours, 3), payload.get("kind") or name))
+        if name == "send_notice":
+            self.occasions.add(payload["occasion"])
         if name == "read_request":
             return dict(Outcome.done(dict(self.snapshot().document())).document())
         if name == "expire_request":
@@ -131,6 +134,15 @@ def test_reminder_at_half_escalation_at_three_quarters_expiry_at_the_end() -> No
         (72.0, "expire_request"),
     ]
     assert RequestSnapshot.model_validate(outcome.value).state == "expired"
+
+
+def test_who_is_asked_again_about_the_same_plan_is_reminded_again() -> None:
+    """A grant ended: the round is the same, the asking is another, so its notices are no repeats of the first ones."""
+    first, second = Clockwork(), Clockwork()
+    wait(first)
+    wait(second, asked_at=(BEGAN + timedelta(hours=1)).isoformat())
+    assert len(first.occasions) == len(second.occasions) == 1
+    assert first.occasions != second.occasions
 
 
 @settings(deadline=None)

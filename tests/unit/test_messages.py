@@ -52,6 +52,7 @@ def messages() -> dict[str, Message]:
         for kind, problem, residue in (
             (MessageKind.REMINDER, None, []),
             (MessageKind.ESCALATION, None, []),
+            (MessageKind.GRANT_ENDED, None, []),
             (MessageKind.PARKED, PROBLEM, []),
             (MessageKind.DEGRADED, PROBLEM, []),
             (MessageKind.EXPIRED, None, []),

@@ -9,7 +9,7 @@ import pytest
 
 from local.vendors import entra, microsoft_graph
 from local.vendors.entra.directory import TENANT, group_id, object_id
-from local.vendors.kernel import Kernel, Vendor
+from local.vendors.kernel import Kernel, Store, Vendor
 
 GRAPH = "https://graph.microsoft.com/v1.0"
 
@@ -23,6 +23,8 @@ class Arm:
 
 
 class Client(httpx.AsyncClient):
+    store: Store
+
     async def rows(self, path: str, **params: str) -> list[dict[str, Any]]:
         answer = await self.get(f"{GRAPH}{path}", params=params)
         assert answer.status_code == 200, answer.text
@@ -54,6 +56,7 @@ async def client(tmp_path: Path) -> AsyncIterator[Client]:
             "scope": "https://graph.microsoft.com/x",
         }
         answer = await opened.post(f"https://login.microsoftonline.com/{TENANT}/oauth2/v2.0/token", data=form)
+        opened.store = store
         opened.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
         yield opened
     await kernel.stop()
@@ -70,6 +73,20 @@ async def test_a_person_is_found_by_name_and_id_and_an_application_is_no_person(
         assert answer.json() == {"id": object_id("eve"), "userPrincipalName": "eve@contoso.com"}
     for name in (object_id("bot"), "nobody@contoso.com"):
         assert await client.refused(f"/users/{name}") == (404, "Request_ResourceNotFound")
+
+
+async def test_users_are_asked_for_by_id_and_accounts_that_are_disabled_say_so(client: Client) -> None:
+    client.store.put("personas/gone", {"roles": [], "teams": ["board"], "enabled": False})
+    ids = ", ".join(f"'{object_id(name)}'" for name in ("eve", "gone", "nobody"))
+    asked = {"$filter": f"id in ({ids})", "$select": "id,accountEnabled"}
+    found = {row["id"]: row["accountEnabled"] for row in await client.rows("/users", **asked)}
+    assert found == {object_id("eve"): True, object_id("gone"): False}
+    assert all("accountEnabled" not in row for row in await client.rows("/users", **{"$filter": asked["$filter"]}))
+    members = await client.rows(f"/groups/{group_id('board')}/members", **{"$select": "id,accountEnabled"})
+    assert {"@odata.type": "#microsoft.graph.user", "id": object_id("gone"), "accountEnabled": False} in members
+    many = ", ".join(f"'{object_id(str(number))}'" for number in range(16))
+    for wrong in (f"id in ({many})", "accountEnabled eq false", ""):
+        assert await client.refused("/users", **{"$filter": wrong}) == (400, "Request_BadRequest")
 
 
 async def test_members_are_direct_or_nested_and_have_a_type(client: Client) -> None:

@@ -37,8 +37,8 @@ def group_id(team: str) -> str:
 class Directory:
     """People and groups: those of the document, and those that a test seeded as `personas/<name>`, `groups/<team>`.
 
-    A person is {"roles": [], "teams": [], "overage": false}; a group {"roles": [], "in": []}: what it is assigned, and
-    the groups that it is a member of.
+    A person is {"roles": [], "teams": [], "overage": false, "enabled": true}; a group {"roles": [], "in": []}: what
+    it is assigned, and the groups that it is a member of.
     """
 
     def __init__(self, store: Store) -> None:

@@ -5,6 +5,7 @@ https://learn.microsoft.com/graph/api/serviceprincipal-list-approleassignedto
 https://learn.microsoft.com/graph/api/group-list-transitivemembers
 """
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import urlencode
@@ -20,6 +21,8 @@ AUDIENCES = {"https://graph.microsoft.com", "https://graph.microsoft.com/", "000
 MOST = 20
 ROLES = ("Requester", "Approver", "FinOps", "Operator", "Auditor", "Admin")
 RESOURCE = object_id("appstore.principal")
+MOST_IN_FILTER = 15
+BY_IDS = re.compile(r"id in \((?P<ids>'[0-9a-f-]{36}'(, '[0-9a-f-]{36}')*)\)")
 BY_NAME = f"servicePrincipalNames/any(n:n eq '{APP_STORE}')"
 
 type Handler = Callable[[web.Request], Awaitable[web.Response]]
@@ -41,6 +44,7 @@ class Graph:
         principals = "/v1.0/servicePrincipals"
         return [
             web.post("/v1.0/directoryObjects/{id}/checkMemberGroups", self._guarded(self.check_member_groups)),
+            web.get("/v1.0/users", self._guarded(self.users)),
             web.get("/v1.0/users/{id}", self._guarded(self.user)),
             web.get("/v1.0/groups/{id}/{kind:members|transitiveMembers}", self._guarded(self.members)),
             web.get(principals, self._guarded(self.service_principals)),
@@ -60,6 +64,15 @@ class Graph:
         wanted = request.query.get("$select", ",".join(fields)).split(",")
         return web.json_response({field: fields[field] for field in wanted if field in fields})
 
+    async def users(self, request: web.Request) -> web.Response:
+        """Only the one question by ids, at most 15; who does not exist is left out."""
+        wanted = BY_IDS.fullmatch(request.query.get("$filter", ""))
+        ids = wanted["ids"].replace("'", "").split(", ") if wanted else []
+        if not 1 <= len(ids) <= MOST_IN_FILTER:
+            raise Refused(400)
+        rows = [_user(name, row) for name, row in self._directory().people.items()]
+        return _page(request, [row for row in rows if row["id"] in ids])
+
     async def members(self, request: web.Request) -> web.Response:
         directory = self._directory()
         nested = [(group_id(team), group_id(parent)) for team, row in directory.groups.items() for parent in row["in"]]
@@ -69,7 +82,7 @@ class Graph:
         ):
             inside |= more
         people = [
-            _object("user", object_id(name))
+            _object("user", object_id(name), accountEnabled=entry.get("enabled", True))
             for name, entry in directory.people.items()
             if inside & set(map(group_id, entry["teams"]))
         ]
@@ -134,8 +147,16 @@ def _role(name: str) -> str:
     return str(uuid5(NAMESPACE_DNS, f"{name}.role.contoso.com"))
 
 
-def _object(kind: str, identifier: str) -> dict[str, Any]:
-    return {"@odata.type": f"#microsoft.graph.{kind}", "id": identifier}
+def _user(name: str, row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "id": object_id(name),
+        "userPrincipalName": f"{name}@contoso.com",
+        "accountEnabled": row.get("enabled", True),
+    }
+
+
+def _object(kind: str, identifier: str, **more: Any) -> dict[str, Any]:
+    return {"@odata.type": f"#microsoft.graph.{kind}", "id": identifier, **more}
 
 
 def _page(request: web.Request, rows: Rows) -> web.Response:
@@ -143,7 +164,12 @@ def _page(request: web.Request, rows: Rows) -> web.Response:
     size, start = int(request.query.get("$top", "100")), int(request.query.get("$skiptoken", "0"))
     if not 1 <= size <= 999:
         return _error(400)
-    document: dict[str, Any] = {"value": rows[start : start + size]}
+    asked = request.query.get("$select", "").split(",")  # accountEnabled comes only to who selects it
+    chosen = [
+        {key: row[key] for key in row if (key in asked if any(asked) else key != "accountEnabled") or key[0] == "@"}
+        for row in rows
+    ]
+    document: dict[str, Any] = {"value": chosen[start : start + size]}
     if len(rows) > start + size:
         query = urlencode({**request.query, "$skiptoken": str(start + size)})
         document["@odata.nextLink"] = f"https://graph.microsoft.com{request.path}?{query}"
