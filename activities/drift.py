@@ -5,7 +5,7 @@ from typing import Any
 
 from activities._activity import activity, look
 from activities._guarded import Done, carry_out, keep_survey
-from activities._iac import change_set_of, request_of, require_success, runner_result, start_run
+from activities._iac import request_of, runner_result, start_run
 from shared import drift, policies
 from shared import plan as plans
 from shared.clients import github
@@ -55,7 +55,7 @@ async def read_drift(data: ReadDrift) -> DriftFound:
     """
     result = await runner_result(data.run_id, "drift", data.pipeline)
     operation = await operations.get(data.run.application, data.run.request_id)
-    change_set = await change_set_of(result)
+    change_set = result.change_set
     report = _report(operation, change_set)
     if not operation.dry_run:
         await _settle(operation, report)
@@ -111,7 +111,7 @@ async def list_reconciliation(data: ReadDrift) -> Effect:
     """
     result = await runner_result(data.run_id, "plan", data.pipeline)
     operation = await operations.get(data.run.application, data.run.request_id)
-    change_set = await change_set_of(result)
+    change_set = result.change_set
     report = _report(operation, change_set)
     if not result.plan_sha256:
         call = VendorCall("infrastructure pipeline", "plan")
@@ -211,7 +211,9 @@ async def read_reconciliation(data: ReadDrift) -> Nothing:
     Idempotency: reads at the vendor; closing twice is closing once.
     """
     result = await runner_result(data.run_id, "apply", data.pipeline)
-    require_success(result, "apply")
+    if result.stale:
+        call = VendorCall("infrastructure pipeline", "apply")
+        raise PermanentIntegrationError(call, "Saved plan is stale: nothing was changed; detect the drift again")
     begun = await _begun(data, 0)
     if begun is None or result.plan_sha256 != begun["planSha256"]:
         call = VendorCall("infrastructure pipeline", "apply")

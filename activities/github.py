@@ -9,6 +9,7 @@ from shared.clients import github, github_actions
 from shared.clients._github import owner
 from shared.errors import ConflictError, VendorCall
 from shared.guard import Action
+from shared.iac import engines
 from shared.models.plan import MadeObject
 from shared.models.records import RequestRecord
 from shared.models.runs import ActivityInput, Deployment, Nothing, PipelineRun, ReadPipelineRun, Repository
@@ -178,14 +179,8 @@ async def read_pipeline_run(data: ReadPipelineRun) -> PipelineRun:
 
     Idempotency: reads only.
     """
-    found = await github_actions.read_run(data.repository, data.run_id)
-    return PipelineRun(
-        repository=data.repository,
-        run_id=found.id,
-        status=found.status,
-        conclusion=found.conclusion,
-        link=found.html_url,
-    )
+    started = PipelineRun(repository=data.repository, run_id=data.run_id, place=data.place)
+    return await engines.of_run(started).status(started)
 
 
 @activity

@@ -1,10 +1,10 @@
-"""Infrastructure as code: pull request, plan, apply and destroy by the infrastructure repository's pipeline."""
+"""Infrastructure as code: pull request, plan, apply and destroy by the engine of the landing zone."""
 
 import json
 from typing import Any
 
 from activities._activity import activity
-from activities._iac import change_set_of, require_success, runner_result, start_run
+from activities._iac import runner_result, start_run
 from shared import plan as plans
 from shared import shields
 from shared.canonical import canonical_json, digest
@@ -12,6 +12,7 @@ from shared.clients import github, resource_manager
 from shared.clients._github import infrastructure
 from shared.errors import NotFoundError, PermanentIntegrationError, TransientIntegrationError, VendorCall
 from shared.guard import Action, Facts, permit
+from shared.iac import change_sets
 from shared.models.plan import Change, EnvironmentPlan, MadeObject
 from shared.models.runs import (
     ActivityInput,
@@ -89,7 +90,7 @@ async def _commit_variables(branch: str, path: str, content: str, *, title: str,
 
 @activity
 async def start_plan(data: IacRun) -> PipelineRun:
-    """Start the pipeline that plans one environment.
+    """Start the run that plans one environment.
 
     Idempotency: the run's name carries our run id; an existing run of that name is returned.
     """
@@ -98,9 +99,9 @@ async def start_plan(data: IacRun) -> PipelineRun:
 
 @activity
 async def start_apply(data: IacRun) -> PipelineRun:
-    """Start the pipeline that applies one saved plan.
+    """Start the run that applies one plan.
 
-    Idempotency: as ``start_plan``; the runner applies only the plan with the approved digest, once.
+    Idempotency: as ``start_plan``; only the plan with the approved digest is applied, once.
     """
     return await start_run(data)
 
@@ -121,7 +122,6 @@ async def read_destroy_plan(data: DestroyResult) -> DestroyPlan:
     Idempotency: reads only.
     """
     result = await runner_result(data.run_id, "destroy-plan", data.pipeline)
-    require_success(result, "destroy-plan")
     if not result.plan_sha256:
         call = VendorCall("infrastructure pipeline", "destroy-plan")
         raise PermanentIntegrationError(call, f"the run {data.run_id} saved no plan")
@@ -137,22 +137,21 @@ async def start_destroy(data: IacRun) -> PipelineRun:
     reserved = await requests.application(data.run.application)
     run, owned_by = data.run, reserved.request_id if reserved else None
     action = Action("undo", "environment", f"{run.application}-{run.environment}", run.request_id, run.environment)
-    await shields.allow(action, application=run.application, owned_by=owned_by)
-    return await start_run(data)
+    return await start_run(data, await shields.allow(action, application=run.application, owned_by=owned_by))
 
 
 @activity
 async def read_plan_result(data: ReadPlanResult) -> PlanResult:
-    """Fetch the saved plan's change set and verify its digest.
+    """Fetch the plan's change set, verified; a deployment stack's is kept under the name of its run.
 
-    Idempotency: reads only.
+    Idempotency: reads; the same change set has the same name.
     """
     environment = str(data.run.environment)
     result = await runner_result(data.run_id, "plan", data.pipeline)
-    change_set = await change_set_of(result)
     if not result.plan_sha256:
         call = VendorCall("infrastructure pipeline", "plan")
         raise PermanentIntegrationError(call, f"the run {data.run_id} saved no plan")
+    change_set = result.change_set
     listed = [item for item in change_set["changes"] if item["action"] not in ("noop", "read")]
     plan = EnvironmentPlan(
         environment=environment,
@@ -164,7 +163,9 @@ async def read_plan_result(data: ReadPlanResult) -> PlanResult:
         changeset_digest=digest(change_set),
         summary=change_set["summary"],
         changes=[_change(item, environment) for item in listed],
+        engine=change_set["engine"],
     )
+    await change_sets.keep(plan, change_set)
     return PlanResult(plan=plan, detail=f"{len(listed)} resources", link=data.change.pull_url)
 
 
@@ -192,9 +193,8 @@ async def read_apply_result(data: ReadApplyResult) -> ApplyResult:
     Idempotency: reads only.
     """
     result = await runner_result(data.run_id, "apply", data.pipeline)
-    if result.problem and result.problem.stale:
+    if result.stale:
         return ApplyResult(stale=True, detail="the saved plan no longer fits the state")
-    require_success(result, "apply")
     call = VendorCall("infrastructure pipeline", "apply")
     if result.plan_sha256 != data.plan.plan_sha256:
         raise PermanentIntegrationError(call, f"the run {data.run_id} applied another plan than the approved one")
@@ -202,7 +202,7 @@ async def read_apply_result(data: ReadApplyResult) -> ApplyResult:
         MadeObject(system="azure", type=change.type, name=change.name, environment=data.plan.environment)
         for change in data.approved.changes
     ]
-    outputs = {name: str(value) for name, value in result.outputs.items() if value is not None}
+    outputs = result.outputs
     missing = {"identity_client_id", "identity_id", "key_vault_uri"} - set(outputs)
     if missing:
         raise TransientIntegrationError(call, f"the outputs {', '.join(sorted(missing))} are missing")
@@ -217,8 +217,7 @@ async def read_destroy_result(data: DestroyResult) -> Removed:
     Idempotency: reads only.
     """
     result = await runner_result(data.run_id, "destroy", data.pipeline)
-    require_success(result, "destroy")
-    if result.plan_sha256 != data.plan_sha256:
+    if result.plan_sha256 not in (None, data.plan_sha256):  # a stack was asked before it was deleted
         call = VendorCall("infrastructure pipeline", "destroy")
         raise PermanentIntegrationError(call, f"the run {data.run_id} destroyed by another plan")
     record = await requests.get(data.run.application, data.run.request_id)

@@ -1,6 +1,5 @@
 """The whole-estate plan: assembled from the planned environments, judged by the rules, put up for approval."""
 
-import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -21,6 +20,7 @@ from shared.errors import (
     StateConflictError,
     VendorCall,
 )
+from shared.iac import change_sets
 from shared.models.plan import EnvironmentPlan, PlanReference
 from shared.models.policy_decision import About
 from shared.models.records import RequestRecord, RequestState
@@ -87,7 +87,7 @@ async def compare_plans(data: ComparePlans) -> Comparison:
 
 async def _change_set(plan: EnvironmentPlan) -> dict[str, Any]:
     """The change set as it was verified; the blob may have been written since."""
-    document: dict[str, Any] = json.loads(await blobs.read_artefact(plan.run_id, "changeset.json"))
+    document = await change_sets.read(plan)
     if digest_of(document) != plan.changeset_digest:
         call = VendorCall("infrastructure pipeline", "plan")
         raise PermanentIntegrationError(call, f"the change set of {plan.run_id} is not the one that was verified")

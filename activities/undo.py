@@ -6,6 +6,7 @@ from activities._activity import look
 from shared import plan as plans
 from shared.clients import github_actions
 from shared.clock import utc_now
+from shared.iac import engines
 from shared.models.plan import MadeObject
 from shared.models.records import RequestRecord, StepRecord, StepState
 from shared.models.runs import ActivityInput, InfrastructureChange, PipelineRun
@@ -33,10 +34,17 @@ async def settle_run(data: ActivityInput) -> Settled:
     for step in begun:
         if step.name in _STARTS and step.outcome:
             started = PipelineRun.model_validate(step.outcome)
-            current = await github_actions.find_run_by_id(started.repository, started.run_id)
-            if current and current.status != "completed":
-                return Settled(busy=f"the pipeline run {current.html_url} has not ended")
+            if await _under_way(started):
+                return Settled(busy=f"the run {started.link} has not ended")
     return Settled()
+
+
+async def _under_way(started: PipelineRun) -> bool:
+    """Whether a run has not ended; a pipeline run that is gone with its repository has."""
+    if started.place:
+        return (await engines.of_run(started).status(started)).status != "completed"
+    current = await github_actions.find_run_by_id(started.repository, started.run_id)
+    return current is not None and current.status != "completed"
 
 
 def _abandoned(step: StepRecord) -> bool:

@@ -13,6 +13,7 @@ ARCHETYPE_FIELDS: dict[str, tuple[str, dict[str, str]]] = {
             "version": "Semantic version, `1.0.0`. Written into the plan and into the generated repository.",
             "lifecycle": "`experimental`, `production` or `deprecated`. Shown in the catalogue; not enforced.",
             "stack": "Terraform stack of an environment: a folder of `infra/stacks`.",
+            "template": "ARM template of an environment, a file of `infra/arm`; empty: Terraform only.",
             "owner": "Team that looks after the archetype. Shown in the catalogue.",
             "roles": "App roles that see the archetype and may order it.",
             "environments": "Environments it can have, in the order of promotion. Another one answers 422.",

@@ -265,7 +265,7 @@ class Stack:
         folder = self.directory / "infrastructure"
         shutil.rmtree(folder, ignore_errors=True)
         ignore = shutil.ignore_patterns("__pycache__", ".terraform*", "tests")
-        for name in ("iac_runner", "modules", "stacks"):
+        for name in ("arm", "iac_runner", "modules", "stacks"):
             shutil.copytree(INFRASTRUCTURE / name, folder / name, ignore=ignore)
         (folder / ".github" / "workflows").mkdir(parents=True)
         shutil.copy(INFRASTRUCTURE / "workflows" / "iac.yml", folder / ".github" / "workflows")

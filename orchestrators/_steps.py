@@ -93,7 +93,7 @@ def follow(context: df.DurableOrchestrationContext, run: Run, started: PipelineR
     """
     deadline = context.current_utc_datetime + timedelta(minutes=pace.run_minutes)
     interval = pace.poll_seconds
-    look = ReadPipelineRun(run=run, repository=started.repository, run_id=started.run_id)
+    look = ReadPipelineRun(run=run, repository=started.repository, run_id=started.run_id, place=started.place)
     while True:
         document = yield from call(context, "read_pipeline_run", look, pace)
         current = PipelineRun.model_validate(document)

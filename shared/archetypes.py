@@ -82,6 +82,8 @@ class Archetype(Data):
 
     Attributes:
         stack: Terraform stack of an environment, a folder of ``infra/stacks``.
+        template: ARM template of an environment, a file of ``infra/arm``; empty: there is none, and landing zones with
+            deployment stacks are not for it.
         roles: app roles that see it and may order it.
         parameters: JSON Schema of a request's ``parameters``.
         layers: folders whose skeletons are rendered before the archetype's own; a later one wins.
@@ -98,6 +100,7 @@ class Archetype(Data):
     version: str = Field(pattern=r"^\d+\.\d+\.\d+$")
     lifecycle: str
     stack: str
+    template: str = Field(default="", pattern=r"^[a-z0-9_]*$")
     owner: str
     roles: list[str]
     environments: list[str]

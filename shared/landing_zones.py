@@ -28,6 +28,7 @@ _CLUSTER = rf"{_GROUP}/{re.escape(_CLUSTERS)}/{_NAME}"
 _CLOSEST = 3
 
 type ClusterKind = Literal["shared", "dedicated"]
+type Engine = Literal["terraform", "deployment_stack"]
 
 Guid = Annotated[str, Field(pattern=rf"^{_GUID}$")]
 Host = Annotated[str, Field(pattern=rf"^{_HOST}$")]
@@ -55,6 +56,7 @@ class LandingZone(Model):
     Attributes:
         name: of the row; empty only in requests that were taken in before rows had names.
         cluster: whether applications share a cluster or each gets one.
+        engine: what plans and applies the environments in it.
         capacity: how much it takes; None: nobody counts.
         node_size: size of the nodes of a dedicated cluster; names their price.
         node_count: how many of them.
@@ -85,6 +87,7 @@ class LandingZone(Model):
 
     name: str = Field(default="", pattern=r"^([a-z][a-z0-9-]{1,38}[a-z0-9])?$")
     cluster: ClusterKind = "shared"
+    engine: Engine = "terraform"
     capacity: Capacity | None = None
     node_size: str = Field(default="", pattern=r"^(Standard_[A-Za-z0-9_]+)?$")
     node_count: int = Field(default=0, ge=0, le=100)
@@ -236,6 +239,8 @@ def _incomplete(zone: LandingZone) -> str | None:
             return f".{required}: Field required"
     if zone.cluster == "dedicated" and zone.cluster_id:
         return ": a dedicated cluster is not named beforehand"
+    if zone.cluster == "dedicated" and zone.engine == "deployment_stack":
+        return ".engine: the templates of deployment stacks make no cluster: use terraform"
     if (zone.environment == "prod" and not zone.paired_region) or zone.paired_region == zone.region:
         return ".paired_region: production is kept in a second region: name another one"
     return None

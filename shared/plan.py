@@ -8,6 +8,7 @@ from typing import Any
 from shared import approval_rules, approvals, archetypes, landing_zones, prices
 from shared.canonical import canonical_json, sha256_hex
 from shared.clock import utc_now
+from shared.errors import RequestRejectedError
 from shared.exceptions import in_force
 from shared.landing_zones import LandingZone
 from shared.models.application_request import ApplicationRequest
@@ -35,12 +36,17 @@ def pins(archetype: str) -> PlanPins:
 
 def find_zones(body: ApplicationRequest) -> dict[str, LandingZone]:
     """Landing zone of each environment by today's rules. Raises RequestRejectedError when no row fits."""
-    parameters = archetypes.complete_parameters(archetypes.find(body.archetype), body.parameters)
-    cluster = str(parameters.get("cluster", "shared"))
-    return {
+    archetype = archetypes.find(body.archetype)
+    cluster = str(archetypes.complete_parameters(archetype, body.parameters).get("cluster", "shared"))
+    zones = {
         str(name): landing_zones.find(name, body.region, body.data_classification, cluster=cluster).placed(body.name)
         for name in body.environments
     }
+    without = [zone.name for zone in zones.values() if zone.engine == "deployment_stack" and not archetype.template]
+    if without:
+        detail = f"{without[0]} is for deployment stacks, and {archetype.id} has no template: choose another region."
+        raise RequestRejectedError("no-landing-zone", detail, pointer="/archetype")
+    return zones
 
 
 def zone_of(record: RequestRecord, environment: str) -> LandingZone:

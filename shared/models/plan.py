@@ -33,7 +33,7 @@ class MadeObject(Model):
 
 
 class EnvironmentPlan(Model):
-    """The saved Terraform plan of one environment.
+    """The saved plan of one environment.
 
     Attributes:
         environment: dev, qa or prod.
@@ -44,6 +44,7 @@ class EnvironmentPlan(Model):
         changeset_digest: digest of the redacted change set.
         summary: number of objects by action.
         changes: the change set's objects.
+        engine: terraform or deployment_stack.
     """
 
     environment: str
@@ -55,6 +56,7 @@ class EnvironmentPlan(Model):
     changeset_digest: str
     summary: dict[str, int]
     changes: list[Change]
+    engine: str = "terraform"
 
 
 class PlanPins(Model):

@@ -211,19 +211,21 @@ class IacRun(ActivityInput):
 
 
 class PipelineRun(Effect):
-    """A run of a pipeline at GitHub."""
+    """A run of a pipeline at GitHub, or of a deployment stack at ``place``, its ARM id, in Azure."""
 
-    repository: str
-    run_id: int
+    repository: str = ""
+    run_id: int = 0
+    place: str = ""
     status: str = "queued"
     conclusion: str | None = None
 
 
 class ReadPipelineRun(ActivityInput):
-    """Look at a run of a workflow in a repository of the organisation."""
+    """Look at a run of a workflow in a repository of the organisation, or at ``place`` in Azure."""
 
-    repository: str
-    run_id: int
+    repository: str = ""
+    run_id: int = 0
+    place: str = ""
 
 
 class ReadPlanResult(ActivityInput):

@@ -19,6 +19,7 @@ MEASURED = {
     "kubernetes": 520,  # docs/adr/0025
     "entra": 260,  # docs/adr/0025
     "backstage": 310,
+    "deployment_stacks": 295,  # docs/adr/0034
 }
 SLACK = 1.10
 LARGEST_MODULE = 350

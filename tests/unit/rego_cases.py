@@ -298,6 +298,7 @@ PLAN_CASES = [
     _plan("backups in prod", after(SERVER, backup_retention_days=13), "PLN-013", environment="prod"),
     _plan("local backups in prod", after(SERVER, geo_redundant_backup_enabled=False), "PLN-013", environment="prod"),
     _plan("drift", lambda plan: plan["changeSet"].update(drift=[{"address": "x"}]), warn="PLN-015"),
+    _plan("not predicted", lambda plan: plan["changeSet"]["changes"][0].update(certainty="unknown"), "", "PLN-018"),
     _plan("vault policies", after(VAULT, rbac_authorization_enabled=...), "PLN-016"),
     _plan("elsewhere", after(GROUP, location="East US"), "PLN-017"),
     _plan("long name of the region", after(GROUP, location="West Europe")),

@@ -8,6 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
+from local.vendors.deployment_stacks.stacks import PROVIDER, answer_stack
 from local.vendors.kernel import MUTATING, Kernel
 
 from .errors import ArmError, bad_request, conflict
@@ -36,7 +37,8 @@ class Api:
         try:
             parts = request.path.split("/")
             headers |= self._gate.admit(request, parts[2] if len(parts) > 2 else "")
-            response = self._answer(request, await _body(request))
+            body, stack = await _body(request), PROVIDER.fullmatch(request.path)
+            response = answer_stack(self, self._estate, request, stack, body) if stack else self._answer(request, body)
         except ArmError as error:
             response = error.response()
         response.headers.update(headers)
@@ -59,7 +61,7 @@ class Api:
         self._require_subscription(target)
         if target.is_collection:
             return answer_collection(self, self._estate, target, request)
-        actions = {"GET": self._get, "HEAD": self._head, "PUT": self._put, "PATCH": self._patch, "DELETE": self._delete}
+        actions = {"GET": self._get, "HEAD": self._head, "PUT": self.put, "PATCH": self._patch, "DELETE": self.delete}
         if request.method not in actions:
             raise ArmError(501, "NotImplemented", f"The stand-in has no {request.method} at '{path}'.")
         return actions[request.method](target, request, body)
@@ -100,7 +102,7 @@ class Api:
     def _head(self, target: ResourceId, _request: web.Request, _body: dict[str, Any]) -> web.Response:
         return web.Response(status=204 if self._estate.get(target.path) else 404)
 
-    def _put(self, target: ResourceId, request: web.Request, body: dict[str, Any]) -> web.Response:
+    def put(self, target: ResourceId, request: web.Request, body: dict[str, Any]) -> web.Response:
         before = self._estate.get(target.path)
         self._check_conditions(request, before)
         self._check_place(target, body, before)
@@ -131,7 +133,7 @@ class Api:
         headers = self.begin("put", target.path, seconds, request) if seconds else {}
         return web.json_response(visible(resource), status=201 if before is None else 200, headers=headers)
 
-    def _delete(self, target: ResourceId, request: web.Request, _body: dict[str, Any]) -> web.Response:
+    def delete(self, target: ResourceId, request: web.Request, _body: dict[str, Any]) -> web.Response:
         before = self._existing(target) if target.is_group else self._estate.get(target.path)
         if before is None:
             self._require_group(target)

@@ -298,3 +298,12 @@ violations contains common.finding("PLN-017", "error", message, at(index, "locat
 	not lower(replace(location, " ", "")) in {text("region"), "global"}
 	message := sprintf("%s: the location %s is not the requested region %s.", [resource.address, location, text("region")])
 }
+
+# PLN-018: what an engine cannot predict is decided by a person. Terraform's plan is certain; a what-if of Azure says so
+# of each change.
+
+require_approval contains common.finding("PLN-018", "warning", message, sprintf("/changes/%d", [index])) if {
+	some index, change in changes
+	object.get(change, "certainty", "definite") != "definite"
+	message := sprintf("%s: Azure cannot say what would change here: a person decides.", [change.address])
+}

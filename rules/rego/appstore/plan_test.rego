@@ -128,3 +128,12 @@ test_an_exception_is_for_its_environment if {
 	over := object.union(exception, {"expires": "2026-11-24"})
 	ids(plan.warn) == {"PLN-091"} with input as planned("dev", [public]) with data.exceptions as [over]
 }
+
+test_what_cannot_be_predicted_is_asked if {
+	certain := planned("dev", [with_setting("public_network_access_enabled", false)])
+	ids(plan.require_approval) == set() with input as certain
+	unsure := json.patch(certain, [{"op": "add", "path": "/changeSet/changes/0/certainty", "value": "potential"}])
+	ids(plan.require_approval) == {"PLN-018"} with input as unsure
+	said := json.patch(certain, [{"op": "add", "path": "/changeSet/changes/0/certainty", "value": "definite"}])
+	ids(plan.require_approval) == set() with input as said
+}

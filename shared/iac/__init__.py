@@ -1,0 +1,1 @@
+"""How infrastructure is planned and applied: one port, an adapter for each engine."""
