@@ -24,7 +24,7 @@ _ACTIONS = {
     "detach": "delete",
     "unsupported": "update",  # nobody knows; `certainty` says so
 }
-_SECRET = re.compile(r"password|secret$|connectionstring|accesskey|sastoken", re.IGNORECASE)
+_SECRET = re.compile(r"(password|secret|connectionstring|accesskey|sastoken)$", re.IGNORECASE)
 _NOT_SHOWN = frozenset({"id", "type", "systemData", "etag", "eTag"})
 
 
@@ -61,6 +61,8 @@ def _change(item: Document) -> Document:
         raise PermanentIntegrationError(call, f"{item.get('id')}: {reported} has no place in a change set")
     configuration = item.get("resourceConfigurationChanges") or {}
     before, after = configuration.get("before"), configuration.get("after")
+    if before and after:
+        before = _part(before, after)
     unsupported = reported == "unsupported"
     words = _vocabulary()["types"].get(kind.lower(), {"type": kind or "unknown", "attributes": {}})
     return {
@@ -73,6 +75,13 @@ def _change(item: Document) -> Document:
         "replacePaths": [],
         "certainty": "unknown" if unsupported else str(item.get("changeCertainty") or "potential"),
     }
+
+
+def _part(there: Any, wanted: Any) -> Any:
+    """Of a resource only what the template says something about: what Azure computes is no difference."""
+    if isinstance(there, dict) and isinstance(wanted, dict):
+        return {key: _part(there[key], wanted[key]) for key in wanted if key in there}
+    return there
 
 
 def _address(kind: str, identity: str, resource: Document) -> str:
@@ -115,13 +124,19 @@ def _masked(key: str, value: Any) -> Any:
 def _attribute(resource: Document, spec: Any) -> Any:
     if isinstance(spec, dict):
         block = _at(resource, spec["block"])
-        return [{name: _attribute(block, path) for name, path in spec["attributes"].items()}] if block else []
+        return (
+            [{name: _attribute(block, path) for name, path in spec["attributes"].items()}]
+            if isinstance(block, dict)
+            else []
+        )
     path, _, conversion = spec.partition("|")
     if conversion == "role":
         return _role(resource)
     value = _at(resource, path)
     if _is_expression(value):
         return None
+    if isinstance(value, str) and _SECRET.search(path):
+        return MASK
     return {"enabled": True, "disabled": False}.get(str(value).lower()) if conversion == "switch" else value
 
 

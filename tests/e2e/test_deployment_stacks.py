@@ -9,6 +9,7 @@ from tests.e2e.driver import Desk
 type Document = dict[str, Any]
 
 ENGINES = {"terraform": "westeurope", "deployment_stack": "northeurope"}
+OUTCOMES = ("deny", "requireApproval", "warn")
 ADMINISTRATOR = "azurerm_postgresql_flexible_server_active_directory_administrator"
 
 
@@ -35,7 +36,7 @@ def _objects(plan: Document) -> set[tuple[str, str, str]]:
 def _verdicts(plan: Document) -> dict[str, dict[str, list[str]]]:
     """Rule ids by place and outcome."""
     return {
-        place: {kind: sorted(item["id"] for item in found) for kind, found in verdicts.items()}
+        place: {kind: sorted(item["id"] for item in verdicts[kind]) for kind in OUTCOMES}
         for place, verdicts in plan["verdicts"].items()
     }
 
