@@ -22,6 +22,7 @@ from local.host.durable.extension import Durable
 from local.host.durable.links import Links
 from local.host.durable.store import Store
 from local.host.errors import HostError
+from local.host.event_grid import EventGrid
 from local.host.extensions import Extension, Services
 from local.host.front import Front
 from local.host.invoker import WorkerProcess
@@ -32,7 +33,7 @@ from local.host.timers import Timers
 _log = logging.getLogger("local.host")
 _ADDRESS = "127.0.0.1"
 _BODY_LIMIT = 104_857_600  # FUNCTIONS_REQUEST_BODY_SIZE_LIMIT of the real host
-_EXTENSIONS: tuple[type[Extension], ...] = (Durable, Timers, ServiceBus)
+_EXTENSIONS: tuple[type[Extension], ...] = (Durable, Timers, ServiceBus, EventGrid)
 _HTTP_BINDINGS = frozenset({"httpTrigger", "http"})
 
 type Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
