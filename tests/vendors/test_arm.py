@@ -274,7 +274,11 @@ async def test_managed_namespace_and_platform(call: Client) -> None:
     assert (await call("DELETE", namespace)).status_code == 202
     await call.until(namespace, lambda answer: answer.status_code == 404)
     zones = await call("GET", f"{SUBSCRIPTION}/providers/Microsoft.Network/dnsZones")
-    assert [zone["name"] for zone in zones.json()["value"]] == ["dev.apps.contoso.com", "qa.apps.contoso.com"]
+    assert [zone["name"] for zone in zones.json()["value"]] == [
+        "dev-neu.apps.contoso.com",
+        "dev.apps.contoso.com",
+        "qa.apps.contoso.com",
+    ]
 
 
 async def test_lists_filter_and_page(call: Client) -> None:
