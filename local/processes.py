@@ -10,6 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+_CHECKOUT = Path(__file__).resolve().parent.parent
+
 
 class LocalRunError(Exception):
     """The local run cannot start or go on; the text is one sentence that names the remedy."""
@@ -143,3 +145,17 @@ class Process:
         with suppress(ProcessLookupError):
             os.killpg(self.child.pid, signal.SIGKILL)
         self.child.wait(5)
+
+
+def keep_caches_in(folder: Path) -> None:
+    """Let npm and uv use a cache in the checkout when the home directory cannot be written."""
+    home = Path(os.environ.get("HOME") or "/nonexistent")
+    if not os.access(home, os.W_OK):
+        os.environ.setdefault("npm_config_cache", str(folder / "npm"))
+        os.environ.setdefault("UV_CACHE_DIR", str(folder / "uv"))
+
+
+def plain_environment() -> dict[str, str]:
+    """What every process of a local run sees: no proxy of the machine, and the checkout's modules."""
+    kept = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+    return kept | {"PYTHONPATH": str(_CHECKOUT), "PYTHONUNBUFFERED": "1"}

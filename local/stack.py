@@ -23,13 +23,14 @@ import httpx
 
 from local import azurite
 from local.platform import ensure_platform
-from local.processes import LocalRunError, Process, end_group, free_port, started_at
+from local.processes import LocalRunError, Process, end_group, free_port, keep_caches_in, plain_environment, started_at
+from local.service_bus import process as service_bus
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 INFRASTRUCTURE = CHECKOUT / "infra"
 VENDORS_PORT = 7443
 HOST_PORT = 7071
-_ORDER_OF_END = ("host", "vendors", "azurite")
+_ORDER_OF_END = ("host", "service_bus", "vendors", "azurite")
 
 
 def local_directory() -> Path:
@@ -41,14 +42,6 @@ def app_settings(root: Path) -> dict[str, str]:
     """Return the app settings of local.settings.json, the single place that holds those of a local run."""
     values: dict[str, str] = json.loads((root / "local.settings.json").read_text())["Values"]
     return values
-
-
-def keep_caches_in(folder: Path) -> None:
-    """Let npm and uv use a cache in the checkout when the home directory cannot be written."""
-    home = Path(os.environ.get("HOME") or "/nonexistent")
-    if not os.access(home, os.W_OK):
-        os.environ.setdefault("npm_config_cache", str(folder / "npm"))
-        os.environ.setdefault("UV_CACHE_DIR", str(folder / "uv"))
 
 
 @dataclass
@@ -71,6 +64,7 @@ class Stack:
     host_environment: Mapping[str, str] = field(default_factory=dict)
     host_started: float = field(default=0.0, init=False)
     _processes: dict[str, Process] = field(default_factory=dict, init=False)
+    _bus_port: int = field(default=0, init=False)
     _lock: IO[str] | None = field(default=None, init=False)
     _tokens: dict[str, tuple[float, str]] = field(default_factory=dict, init=False)
 
@@ -113,8 +107,13 @@ class Stack:
         service = azurite.Azurite(self.directory / "azurite", self.log("azurite"))
         self._launch(service.process())
         self._launch(self._vendors(service))
+        ready, log = self._ready_file("service_bus"), self.log("service_bus")
+        self._bus_port = free_port(self._bus_port)
+        data = self.directory / "service_bus.db"
+        self._launch(service_bus.process(data, self._bus_port, ready, log))
         self._processes["azurite"].require_ready(service.ready, 30)
         self._processes["vendors"].require_ready(self._ready_file("vendors").exists, 30)
+        self._processes["service_bus"].require_ready(ready.exists, 30)
         self._remember()
 
     def start_host(self) -> None:
@@ -257,8 +256,14 @@ class Stack:
         command = [sys.executable, "-m", "local.vendors", "--data", str(self.directory)]
         command += ["--port", str(self.vendors_port), "--azurite-blob", service.blob_url]
         command += ["--azurite-table", service.table_url, "--ready-file", str(self._ready_file("vendors"))]
-        environment = _plain_environment() | {"APPSTORE_INFRASTRUCTURE_DIR": str(self._infrastructure())}
+        environment = plain_environment() | {"APPSTORE_INFRASTRUCTURE_DIR": str(self._infrastructure())}
         return Process("vendors", command, environment, CHECKOUT, self.log("vendors"), grace=30)
+
+    @property
+    def service_bus(self) -> str:
+        """Connection string of the local Service Bus."""
+        port = self._ready_file("service_bus").read_text(encoding="utf-8")
+        return self.settings["SERVICEBUS"].replace(":5672;", f":{port};")
 
     def _infrastructure(self) -> Path:
         """Lay out the infrastructure repository as infra/README.md describes it; GitHub's stand-in commits it."""
@@ -283,9 +288,10 @@ class Stack:
             "HTTPS_PROXY": self.proxy_url,
             **dict.fromkeys(("SSL_CERT_FILE", "GIT_SSL_CAINFO", "REQUESTS_CA_BUNDLE"), bundle),
             "IDENTITY_ENDPOINT": f"{self.proxy_url}/msi/token",
+            "SERVICEBUS": self.service_bus,
             "ATTESTATION_ROOTS": str(self.directory / "ca" / "attestations.pem"),
         }
-        return _plain_environment() | self.settings | addresses | dict(self.host_environment)
+        return plain_environment() | self.settings | addresses | dict(self.host_environment)
 
     def _launch(self, process: Process) -> None:
         self._ready_file(process.name).unlink(missing_ok=True)
@@ -331,11 +337,6 @@ class Stack:
             pid, since = known.get(name, (0, ""))
             if pid and since and started_at(pid) == since:
                 end_group(pid, 10, force=name != "azurite")
-
-
-def _plain_environment() -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
-    return kept | {"PYTHONPATH": str(CHECKOUT), "PYTHONUNBUFFERED": "1"}
 
 
 @contextmanager

@@ -60,6 +60,7 @@ OPERATE = "operate"
 CAMPAIGN = "campaign"
 CONTROL = "control"
 SEE_HOLDS = "see-holds"
+CONTROL_COMMANDS = "control-commands"
 EXEMPT = "exempt"
 GRANT_EXEMPTION = "grant-exemption"
 RULES: dict[str, Rule] = {
@@ -84,6 +85,7 @@ RULES: dict[str, Rule] = {
     GRANT_EXEMPTION: Rule(
         "grant or end an exemption", roles=frozenset({"Approver", "Admin"}), people=True, not_requester=True
     ),
+    CONTROL_COMMANDS: Rule("see, replay or discard commands that nobody could take", roles=_OPERATORS, people=True),
     RESEND: Rule("send a message again", roles=_OPERATORS, own=_REQUESTER),
     RENEW: Rule("renew an application", roles=frozenset({"Approver", "Operator", "Admin"}), own=_REQUESTER),
     APPROVE_RENEWAL: Rule(

@@ -16,7 +16,7 @@ from graphql import (
 from graphql.execution.values import get_variable_values
 
 from local import npm
-from local.stack import keep_caches_in
+from local.processes import keep_caches_in
 
 MANIFEST = Path(__file__).with_name("github_graphql")
 

@@ -1,5 +1,10 @@
 """Day-2 operations as a person asks for them, and a look at what they did."""
 
+import json
+from typing import Any
+
+from azure.servicebus import ServiceBusClient, ServiceBusMessage
+
 from local.sign_in import identity_token
 from tests.e2e.driver import Desk, Document, until
 from tests.e2e.estate import ARM, Estate
@@ -51,3 +56,36 @@ def require_operable(desk: Desk, estate: Estate, request: Document) -> None:
     assert (done["state"], done["counts"]["done"]) == ("succeeded", 1), done
     tags = estate.azure(f"{group}{_TAGS}")["properties"]["tags"]
     assert (tags["cost-center"], tags["legal-hold"]) == ("CC-1001", "case 7")
+
+
+def require_commanded(desk: Desk, name: str) -> None:
+    """Commands over the queue: the same one five times is one operation, and one that is none is rejected and told."""
+    body = json.dumps({"operation": "reconcile-tags", "application": name, "dryRun": True, "requestedBy": "Rae"})
+    commands = [("once", body)] * 2 + [("twice", body), ("broken", "{")]
+    with (
+        ServiceBusClient.from_connection_string(desk.stack.service_bus) as client,
+        client.get_queue_sender("commands") as sender,
+    ):
+        for identifier, text in commands:
+            sender.send_messages(ServiceBusMessage(text, message_id=identifier, session_id=name), timeout=10)
+            # Past the broker's own memory for duplicates: the register knows it for ever.
+            original: dict[Any, Any] = {"original-id": identifier}
+            copy = ServiceBusMessage(text, session_id=name, application_properties=original)
+            sender.send_messages(copy, timeout=10)
+
+    def rejected() -> Document | None:
+        answer = desk.call("GET", "commands/dead-letters", "operator")
+        assert answer.status_code == 200, answer.text
+        return answer.json() if answer.json()["rejected"] else None
+
+    told = until("the last command of the session is rejected", rejected)
+    assert "Invalid JSON" in told["rejected"][-1]["detail"]
+    assert told["deadLetters"] == []
+    assert desk.call("GET", "commands/dead-letters", "requester").status_code == 403
+    listed = desk.call("GET", f"applications/{name}/operations", "operator").json()["operations"]
+    asked = [desk.call("GET", f"applications/{name}/operations/{one['id']}", "operator").json() for one in listed]
+    commanded = [operation for operation in asked if operation.get("occasion") == "command"]
+    assert len(commanded) == 2, asked
+    for operation in commanded:
+        done = ended(desk, name, operation["id"])
+        assert done["state"] in ("observed", "succeeded"), done  # the latter where nothing is left to do

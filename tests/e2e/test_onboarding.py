@@ -4,7 +4,7 @@ import pytest
 from tests.e2e import contracts
 from tests.e2e.driver import Desk, Document, until
 from tests.e2e.estate import SUBSCRIPTION, TAG, Estate
-from tests.e2e.operations import require_operable
+from tests.e2e.operations import require_commanded, require_operable
 
 HOSTILE = '${file("/etc/passwd")} [[ 7*7 ]] ${{ github.token }} {{ .Values }} <!everyone>\nsecond line'
 
@@ -23,6 +23,7 @@ def test_a_request_becomes_a_running_service_and_undo_leaves_nothing(desk: Desk)
     _require_welcome(estate, request)
     _require_idempotent(desk, request["id"])
     require_operable(desk, estate, request)
+    require_commanded(desk, request["application"])
     _require_undo(desk, estate, request["id"])
     _require_told(desk, estate, request["id"])
     if check := contracts.load_check():

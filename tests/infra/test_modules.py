@@ -17,7 +17,8 @@ from tests.infra.conftest import INFRA, ROOT, Runner
 
 MODULE = INFRA / "modules" / "application_environment"
 STACK = INFRA / "stacks" / "api"
-FOLDERS = [folder for place in ("modules", "stacks") for folder in sorted((INFRA / place).iterdir())]
+MODULES = sorted([*(INFRA / "modules").iterdir(), INFRA / "platform" / "service_bus"])
+FOLDERS = [*MODULES, *sorted((INFRA / "stacks").iterdir())]
 FOLDERS.append(INFRA / "policy")
 # What an order of another archetype gives besides what every order gives, and what lies in its environment then.
 OTHERS: dict[str, tuple[dict[str, Any], str, dict[str, str]]] = {
@@ -71,7 +72,7 @@ def test_variables_and_outputs_say_what_they_are(folder: Path) -> None:
             assert [name for name, body in blocks if not re.search(r"^  type +=", body, re.MULTILINE)] == []
 
 
-@pytest.mark.parametrize("module", sorted((INFRA / "modules").iterdir()), ids=lambda module: module.name)
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.name)
 def test_every_text_of_a_module_is_validated(module: Path) -> None:
     source = (module / "variables.tf").read_text()
     blocks = re.findall(r'^variable "(\w+)" {\n(.*?)^}', source, re.MULTILINE | re.DOTALL)
@@ -89,7 +90,7 @@ def test_a_stack_hands_every_variable_on(stack: Path) -> None:
     assert given <= declared or stack != STACK
 
 
-@pytest.mark.parametrize("module", sorted((INFRA / "modules").iterdir()), ids=lambda module: module.name)
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.name)
 async def test_unit_tests_of_a_module(azure: Kernel, terraform: str, tmp_path: Path, module: Path) -> None:
     folder = shutil.copytree(module, tmp_path / "module", ignore=shutil.ignore_patterns(".terraform*"))
     provider = azure.vendor("azurerm").environment()

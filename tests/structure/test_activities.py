@@ -5,6 +5,7 @@ from tests.structure.product import decorators, functions, modules, relative
 
 VERBS = ("ensure_", "open_", "set_", "remove_", "read_", "list_", "send_")
 HEAVY = (
+    "azure.servicebus",
     "openai", "azure.identity", "azure.mgmt", "azure.storage.blob", "azure.data.tables", "azure.keyvault.secrets",
     "copier", "regorus", "gordon_to_regorus", "azure.monitor", "opentelemetry.sdk", "opentelemetry.exporter",
 )  # fmt: skip
