@@ -63,6 +63,8 @@ SEE_HOLDS = "see-holds"
 CONTROL_COMMANDS = "control-commands"
 EXEMPT = "exempt"
 GRANT_EXEMPTION = "grant-exemption"
+ALERT = "alert"
+DEAD_LETTERS = "dead-letters"
 RULES: dict[str, Rule] = {
     ORDER: Rule("request an application for a team", roles=frozenset({"Admin"}), own=_REQUESTER),
     SEE: Rule("see a request, its plan or an application", roles=_READERS, own=frozenset()),
@@ -93,6 +95,8 @@ RULES: dict[str, Rule] = {
     ),
     DELEGATE: Rule("let somebody decide in the own place", roles=_DECIDERS, people=True),
     REVIEW: Rule("review a broken glass", roles=_AUDITORS, people=True, not_requester=True),
+    ALERT: Rule("deliver alerts of Azure Monitor", roles=frozenset({"ActionGroupsSecureWebhook"})),
+    DEAD_LETTERS: Rule("see dead letters, replay and discard them", roles=_OPERATORS),
     AUDIT: Rule("read and verify the audit trail", roles=_AUDITORS),
 }
 

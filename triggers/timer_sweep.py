@@ -17,6 +17,7 @@ from shared.register import claims, intents, leases, requests
 from shared.register.audit import Entry
 from shared.telemetry.metrics import measure
 from triggers._campaign_intake import sweep_campaigns
+from triggers._event_intake import sweep_events
 from triggers._intake import pace, start, start_once
 from triggers._operation_sweep import sweep_operations
 from triggers._promotion_sweep import sweep_promotions
@@ -53,6 +54,7 @@ async def sweep(timer: func.TimerRequest, client) -> None:  # type: ignore[no-un
     await sweep_promotions(client)
     await sweep_operations(client)
     await sweep_campaigns(client)
+    await sweep_events(client)
     async for intent in intents.due():
         if older(intent.updated_at, ORPHAN_SECONDS):
             await apart(intent.key, start_sending(client, intent))

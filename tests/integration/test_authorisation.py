@@ -161,7 +161,14 @@ async def _refused(route: Endpoint, record: RequestRecord, who: Caller) -> bool:
         await _handler(route.name)(Call(who, params, {}, headers, client, raw, f"/api/{route.path}"))
     except AppStoreError as error:
         return error.code in (
-            *("forbidden", "unknown-request", "unknown-application", "unknown-promotion", "unknown-operation"),
+            *(
+                "forbidden",
+                "unauthenticated",
+                "unknown-request",
+                "unknown-application",
+                "unknown-promotion",
+                "unknown-operation",
+            ),
         )
     return False
 

@@ -49,6 +49,7 @@ ACTIONS = (
     *("order", "see", "approve", "reject", "break_glass", "cancel", "retry", "undo", "promote", "resend"),
     *("renew", "approve-renewal", "delegate", "review", "audit"),
     *("operate", "control", "see-holds", "exempt", "grant-exemption", "campaign"),
+    *("alert", "dead-letters", "control-commands"),
 )
 S = RequestState
 STATES = {
@@ -74,8 +75,9 @@ def oracle(action: str, roles: set[str], relation: str, *, service: bool) -> boo
             allowed = not service and not asked and bool(holds({"Approver", "FinOps", "Admin"}))
         case "approve-renewal" | "grant-exemption":
             allowed = not service and not asked and bool(holds({"Approver", "Admin"}))
-        case "break_glass" | "control" | "campaign":
-            allowed = not (service and action != "campaign") and bool(holds({"Operator", "Admin"}))
+        case "break_glass" | "control" | "control-commands" | "campaign" | "dead-letters":
+            people = action in ("break_glass", "control", "control-commands")
+            allowed = not (service and people) and bool(holds({"Operator", "Admin"}))
         case "delegate":
             allowed = not service and bool(holds({"Approver", "FinOps", "Admin"}))
         case "review":
@@ -85,8 +87,11 @@ def oracle(action: str, roles: set[str], relation: str, *, service: bool) -> boo
         case "renew":
             allowed = bool(holds({"Approver", "Operator", "Admin"})) or ("Requester" in roles and owner)
         case _:
-            allowed = not (service and action == "exempt") and (
-                bool(holds({"Operator", "Admin"})) or ("Requester" in roles and owner)
+            # Only Azure Monitor has the role for "alert".
+            allowed = (
+                action != "alert"
+                and not (service and action == "exempt")
+                and (bool(holds({"Operator", "Admin"})) or ("Requester" in roles and owner))
             )
     return allowed
 

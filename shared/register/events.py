@@ -1,0 +1,85 @@
+"""Events: one row each, inserted before anything is done, and the dead letters among them."""
+
+from collections.abc import AsyncIterator, Callable
+
+from shared.models.events import EventRecord, EventState
+from shared.register import audit
+from shared.register._records import TRIES, busy, step_back
+from shared.register._table import RowConflictError, Write, commit, document_of, query, read, read_many
+
+PARTITION = "events"
+
+
+def _key(identifier: str) -> str:
+    return f"event:{identifier}"
+
+
+async def claim(record: EventRecord) -> EventRecord:
+    """Insert the event's row; a repeat returns the one that is there."""
+    for tries in range(TRIES):
+        await step_back(tries)
+        held = await find(record.id)
+        if held is not None:
+            return held
+        try:
+            await commit(PARTITION, [Write(_key(record.id), document_of(record))])
+        except RowConflictError:
+            continue
+        return record
+    raise busy(PARTITION)
+
+
+async def find(identifier: str) -> EventRecord | None:
+    """The event, or None."""
+    row = await read(PARTITION, _key(identifier))
+    return EventRecord.model_validate(row.document) if row else None
+
+
+async def change(
+    identifier: str, work: Callable[[EventRecord], EventRecord | None], entry: audit.Entry | None = None
+) -> EventRecord | None:
+    """Change an event's row, with an audit entry where a person did it.
+
+    Args:
+        identifier: of the event.
+        work: makes the new record of the current one; None leaves it.
+        entry: what the audit trail says; the same entry twice is one change.
+
+    Returns:
+        The record as it is now, or None when there is none.
+    """
+    keys = [_key(identifier), audit.HEAD, *([audit.entry_key(entry)] if entry else [])]
+    for tries in range(TRIES):
+        await step_back(tries)
+        rows = await read_many(PARTITION, keys)
+        row = rows.get(_key(identifier))
+        if row is None:
+            return None
+        record = EventRecord.model_validate(row.document)
+        new = None if entry and audit.entry_key(entry) in rows else work(record)
+        if new is None:
+            return record
+        writes = [Write(row.key, document_of(new), etag=row.etag)]
+        try:
+            await commit(PARTITION, writes + (audit.append(rows.get(audit.HEAD), entry) if entry else []))
+        except RowConflictError:
+            continue
+        return new
+    raise busy(PARTITION)
+
+
+async def claimed() -> AsyncIterator[EventRecord]:
+    """Events that were never handed over."""
+    async for row in query(f"PartitionKey eq '{PARTITION}' and state eq '{EventState.CLAIMED}'"):
+        yield EventRecord.model_validate(row.document)
+
+
+async def dead(after: str, limit: int) -> list[EventRecord]:
+    """At most so many dead letters in the order of their ids, from the one after ``after`` on."""
+    wanted = f"PartitionKey eq '{PARTITION}' and RowKey gt '{_key(after)}' and state eq '{EventState.DEAD}'"
+    found: list[EventRecord] = []
+    async for row in query(wanted):
+        found.append(EventRecord.model_validate(row.document))
+        if len(found) == limit:
+            break
+    return found
