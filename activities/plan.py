@@ -66,7 +66,7 @@ async def set_plan(data: SetPlan) -> PlanSet:
         digest=digest,
         blob=blob,
         round=data.round,
-        pins=plans.pins(record.body.archetype),
+        pins=plans.pins(record.body),
         summary={"monthly": cost.monthly, "currency": cost.currency, "create": len(document["changes"])},
         environments=data.environments,
         changes=len(document["changes"]),

@@ -109,7 +109,16 @@ def _why_not(exception: PolicyException, rules: Mapping[str, Rule], config: Mapp
     return None
 
 
-def in_force(exceptions: Iterable[PolicyException], today: date) -> str:
-    """Digest of those that hold today; empty when none does. It moves when one begins or ends."""
-    current = [item.document() for item in exceptions if item.granted <= today <= item.expires]
+def in_force(exceptions: Iterable[PolicyException], today: date, application: str, team: str) -> str:
+    """Digest of those that concern an application and hold today; empty when none does.
+
+    It moves when one of them begins or ends. The rules (``concerns`` in ``appstore/common.rego``) look at no others.
+    """
+    current = [
+        item.document()
+        for item in exceptions
+        if item.granted <= today <= item.expires
+        and item.application in (EVERYWHERE, application)
+        and item.team in (EVERYWHERE, team)
+    ]
     return digest(current) if current else ""

@@ -23,14 +23,14 @@ from shared.teams import find as find_team
 _DESTRUCTIVE = frozenset({"delete", "replace"})
 
 
-def pins(archetype: str) -> PlanPins:
-    """What decides about a plan, as it is at this moment."""
+def pins(body: ApplicationRequest) -> PlanPins:
+    """What decides about a request's plan, as it is at this moment."""
     rules = load_rules()
     return PlanPins(
         rules_revision=rules.revision,
-        exceptions=in_force(rules.exceptions, date.fromisoformat(utc_now()[:10])),
+        exceptions=in_force(rules.exceptions, date.fromisoformat(utc_now()[:10]), body.name, body.owner_team),
         price_revision=prices.price_revision(),
-        archetype_digest=archetypes.skeleton_digest(archetype),
+        archetype_digest=archetypes.skeleton_digest(body.archetype),
     )
 
 
@@ -221,7 +221,7 @@ def document(
     return {
         "request": {"id": record.id, "body": record.body.document()},
         "archetype": {"id": archetype.id, "version": archetype.version},
-        "pins": pins(record.body.archetype).document(),
+        "pins": pins(record.body).document(),
         "environments": [
             {
                 "name": plan.environment,

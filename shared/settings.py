@@ -44,6 +44,11 @@ class AppStoreSettings(Settings):
     model_config = SettingsConfigDict(env_prefix="APPSTORE_", frozen=True, extra="ignore")
 
     storage_account: str = Field(description="Storage account of the register (tables) and of plan documents (blobs).")
+    audit_account: str = Field(
+        default="",
+        description="Storage account of the audit anchors, which nobody can change (infra/platform/audit); "
+        "empty: that of the register, where whoever may write it can.",
+    )
     approval_hours: float = Field(default=72.0, gt=0, description="Hours until a plan that nobody decided on expires.")
     poll_seconds: float = Field(default=5.0, gt=0, description="First interval between two looks at a pipeline run.")
     retry_seconds: float = Field(default=15.0, gt=0, description="Fixed interval between two tries of an activity.")

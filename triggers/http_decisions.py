@@ -92,7 +92,7 @@ async def require_current(call: Call, record: RequestRecord, shown: str) -> None
         RequestRejectedError: 409, it is another plan, or a new one is being made.
     """
     require_shown(record, shown)
-    if record.state is _S.AWAITING_APPROVAL and record.plan and record.plan.pins != plans.pins(record.body.archetype):
+    if record.state is _S.AWAITING_APPROVAL and record.plan and record.plan.pins != plans.pins(record.body):
         await _plan_again(call, record)
 
 
@@ -201,7 +201,7 @@ async def retry_request(call: Call) -> Answer:
         update = {"attempt": attempt, "instance_id": onboard_instance(old.id, attempt), "problem": None}
         if old.plan is None:
             return old.model_copy(update=update | {"state": _S.PLANNING})
-        if old.approved_digest == old.plan.digest and old.plan.pins == plans.pins(old.body.archetype):
+        if old.approved_digest == old.plan.digest and old.plan.pins == plans.pins(old.body):
             return old.model_copy(update=update | {"state": _S.PROVISIONING})
         # It was never approved, or rules, prices or skeleton moved since: what is left to do was approved by nobody.
         return old.model_copy(

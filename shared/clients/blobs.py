@@ -57,7 +57,7 @@ async def write_anchor(day: str, content: bytes) -> bool:
     from azure.core.exceptions import AzureError, ResourceExistsError  # noqa: PLC0415 - heavy
     from azure.storage.blob.aio import ContainerClient  # noqa: PLC0415 - heavy
 
-    account = load(AppStoreSettings).storage_account
+    account = _anchor_account()
     try:
         async with ContainerClient(_url(account), _ANCHORS, **_options()) as container:
             with suppress(ResourceExistsError):
@@ -76,7 +76,7 @@ async def read_anchors() -> AsyncIterator[tuple[str, bytes]]:
     from azure.core.exceptions import AzureError, ResourceNotFoundError  # noqa: PLC0415 - heavy
     from azure.storage.blob.aio import ContainerClient  # noqa: PLC0415 - heavy
 
-    account = load(AppStoreSettings).storage_account
+    account = _anchor_account()
     try:
         async with ContainerClient(_url(account), _ANCHORS, **_options()) as container:
             async for name in container.list_blob_names():
@@ -86,6 +86,11 @@ async def read_anchors() -> AsyncIterator[tuple[str, bytes]]:
         return
     except AzureError as error:
         raise _transient("read anchors", error) from error
+
+
+def _anchor_account() -> str:
+    settings = load(AppStoreSettings)
+    return settings.audit_account or settings.storage_account
 
 
 async def read_artefact(run_id: str, name: str) -> bytes:

@@ -63,7 +63,8 @@ class PlanPins(Model):
     """What the plan was computed from; when one of them moves, the plan is no longer the one shown.
 
     Attributes:
-        exceptions: digest of the exceptions that are in force; it moves when one begins or ends. Empty: none.
+        exceptions: digest of the exceptions in force that concern the application; it moves when one of them begins or
+            ends. Empty: none.
     """
 
     rules_revision: str

@@ -103,7 +103,7 @@ async def _awaiting(world: World, count: int) -> list[RequestRecord]:
     soon = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
     need = approval_rules.needed(plans.facts_of(first.body, plans.estimate(first.body), [], destructive=False), "rita")
     plan = PlanReference(
-        digest=SHOWN, blob="x", round=1, pins=plans.pins("api"), summary={}, environments=[], changes=1,
+        digest=SHOWN, blob="x", round=1, pins=plans.pins(first.body), summary={}, environments=[], changes=1,
         approvals=[dict(item.document()) for item in need],
     )  # fmt: skip
     update = {"state": RequestState.AWAITING_APPROVAL, "plan": plan, "decide_before": soon}

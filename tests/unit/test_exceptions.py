@@ -14,6 +14,7 @@ from shared.errors import ConfigurationError
 from shared.policies import RegorusEngine
 from shared.rule_set import RULES, bundle, load_rules, rules_revision
 
+WHO = ("payments-api", "payments")
 GOOD: dict[str, Any] = {
     "rule": "PLN-004",
     "application": "payments-api",
@@ -120,10 +121,30 @@ def test_an_exception_is_part_of_the_revision_and_of_the_bundle(tmp_path: Path) 
 def test_what_is_in_force_moves_when_an_exception_begins_or_ends() -> None:
     found = parse(GOOD, {**GOOD, "granted": "2026-12-01", "expires": "2026-12-24"})
     days = ["2026-10-31", "2026-11-01", "2026-11-30", "2026-12-01", "2026-12-24", "2026-12-25", "2027-01-31"]
-    seen = [exceptions.in_force(found, date.fromisoformat(day)) for day in days]
-    assert seen[0] == exceptions.in_force(found, date(2027, 2, 1)) == ""
+    seen = [exceptions.in_force(found, date.fromisoformat(day), *WHO) for day in days]
+    assert seen[0] == exceptions.in_force(found, date(2027, 2, 1), *WHO) == ""
     assert seen[1] == seen[2] == seen[5] == seen[6] != ""
     assert seen[3] == seen[4] not in (seen[0], seen[1])
+
+
+def test_an_exception_moves_what_it_concerns_and_nothing_else() -> None:
+    """Of two plans that wait when an exception ends, the one of its application or team is void, the other is not."""
+    found = parse({**GOOD, "team": "*"}, {**GOOD, "application": "*", "team": "web", "rule": "PLN-013"})
+    before, after = date(2027, 1, 31), date(2027, 2, 1)
+
+    def void(application: str, team: str) -> bool:
+        return exceptions.in_force(found, before, application, team) != exceptions.in_force(
+            found, after, application, team
+        )
+
+    assert void("payments-api", "payments")
+    assert void("payments-api", "somebody")
+    assert void("shop-api", "web")
+    assert not void("shop-api", "payments")
+    both = parse(GOOD)
+    assert exceptions.in_force(both, before, *WHO)
+    assert not exceptions.in_force(both, before, "payments-api", "web")
+    assert not exceptions.in_force(both, before, "shop-api", "payments")
 
 
 def test_the_exceptions_of_this_app_store_are_valid() -> None:

@@ -43,6 +43,7 @@ RESOURCES = (
     "static-web-app-custom-domain",
     "storage-account",
     "storage-container",
+    "storage-container-immutability-policy",
     "user-assigned-identity",
 )
 DATA_SOURCES = (
