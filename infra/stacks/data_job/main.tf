@@ -50,6 +50,7 @@ module "environment" {
   platform_principal_id = var.platform_principal_id
   dns                   = var.dns
   cluster_id            = var.cluster_id
+  dedicated_cluster     = var.dedicated_cluster
   namespace             = var.namespace
   registry_id           = var.registry_id
   source_registry_id    = var.source_registry_id

@@ -42,3 +42,8 @@ output "storage_url" {
   description = "Address of the blob service that holds input and output."
   value       = module.store.account_url
 }
+
+output "cluster_id" {
+  description = "Resource id of the cluster that the application runs in, its own one or the landing zone's."
+  value       = module.environment.cluster_id
+}

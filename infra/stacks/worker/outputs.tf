@@ -52,3 +52,8 @@ output "scaler_client_id" {
   description = "Client id that KEDA signs in with."
   value       = module.queue.scaler_client_id
 }
+
+output "cluster_id" {
+  description = "Resource id of the cluster that the application runs in, its own one or the landing zone's."
+  value       = module.environment.cluster_id
+}

@@ -89,6 +89,16 @@ variable "cluster_id" {
   nullable    = false
 }
 
+variable "dedicated_cluster" {
+  description = "The cluster that the environment gets for itself; cluster_id is the id it will have. Null: cluster_id exists."
+  type = object({
+    name       = string
+    node_size  = string
+    node_count = number
+  })
+  default = null
+}
+
 variable "namespace" {
   description = "Kubernetes namespace of the environment; the App Store makes it."
   type        = string

@@ -50,7 +50,9 @@ def main() -> None:
     made = call("POST", "/deployments", deployment)
     place = f"{os.environ['GITHUB_SERVER_URL']}/{os.environ['GITHUB_REPOSITORY']}"
     run = f"{place}/actions/runs/{os.environ['GITHUB_RUN_ID']}"
-    status = {"state": "success", "log_url": run, "environment_url": f"https://{os.environ['APP_HOSTNAME']}"}
+    status = {"state": "success", "log_url": run}
+    if host := os.environ.get("APP_HOSTNAME"):  # a worker and a job have no address
+        status["environment_url"] = f"https://{host}"
     call("POST", f"/deployments/{made['id']}/statuses", status)
 
 
