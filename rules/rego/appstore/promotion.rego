@@ -1,7 +1,7 @@
 # What may go on to the next stage. Decided before a release is promoted, on evidence that GitHub keeps.
 #
 # input: {
-#   "application": {"name", "ownerTeam", "criticality", "environments": ["dev", "qa", "prod"]},
+#   "application": {"name", "ownerTeam", "criticality", "environments": ["dev", "qa", "prod"], "exposure"},
 #   "release": {"repository": "owner/name", "commit": 40 hex digits, "digest": "sha256:...", "builtAt": RFC 3339},
 #   "from": "dev", "to": "qa",
 #   "deployments": deployments with their newest status (GET /repos/{owner}/{repo}/deployments and .../statuses):
@@ -230,15 +230,22 @@ running if {
 }
 
 # PRM-004, PRM-005, PRM-006: tests and analyses. A check counts when it comes from an app that may report it, is of this
-# commit, and every one of its runs succeeded: neutral, skipped and stale are no success.
+# commit, and every one of its runs succeeded: neutral, skipped and stale are no success. Nothing from outside can scan
+# what has no public address: then, and only when the input says so, DAST is not asked for.
 
 check_rules := {"tests": "PRM-004", "sast": "PRM-005", "dast": "PRM-006"}
 
 violations contains common.finding(check_rules[gate], "error", message, "/checkRuns") if {
 	some gate in data.config.promotion.required_checks[target]
+	not out_of_reach(gate)
 	some name in data.config.promotion.checks[gate].names
 	not succeeded(gate, name)
 	message := sprintf("The check %s did not succeed for the commit.", [name])
+}
+
+out_of_reach(gate) if {
+	gate == "dast"
+	application.exposure == "internal"
 }
 
 succeeded(gate, name) if {

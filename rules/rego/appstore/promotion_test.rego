@@ -114,6 +114,11 @@ test_a_check_counts_only_when_it_succeeded if {
 	denied(object.union(to_prod, {"checkRuns": two})) == {"PRM-006"}
 }
 
+test_what_has_no_public_address_is_not_scanned_from_outside if {
+	internal := object.union(to_prod.application, {"exposure": "internal"})
+	denied(object.union(to_prod, {"checkRuns": [check("Test"), check("SAST")], "application": internal})) == set()
+}
+
 test_a_check_of_another_commit_or_app_is_none if {
 	denied(changed("checkRuns", [object.union(check("Test"), {"headSha": "f"}), check("SAST")])) == {"PRM-004"}
 	denied(changed("checkRuns", [object.union(check("Test"), {"app": "some-app"}), check("SAST")])) == {"PRM-004"}
