@@ -161,7 +161,7 @@ async def _told(
     told = _problem(problem.code if problem else "partial", "Not everything was done", detail.strip())
     if counts.done:
         return _S.PARTIAL, told
-    return (_S.REFUSED if counts.refused and not left else _S.PARKED), told
+    return (_S.REFUSED if counts.refused and not counts.failed else _S.PARKED), told
 
 
 async def _first_failures(record: OperationRecord) -> str:

@@ -136,14 +136,18 @@ def judged(
 
 
 def acted(
-    context: df.DurableOrchestrationContext, data: OperationInput, operation: OperationSnapshot, act: str
+    context: df.DurableOrchestrationContext,
+    data: OperationInput,
+    operation: OperationSnapshot,
+    act: str,
+    waves: range | None = None,
 ) -> Steps[Problem | None]:
-    """Do the waves one after the other.
+    """Do the waves one after the other; only some of them, if they are given.
 
     Returns:
         Why the waves ended before all were done; None when none was kept back.
     """
-    for wave in range(operation.waves):
+    for wave in waves or range(operation.waves):
         result = yield from _wave(context, data, operation, act, wave)
         if result.stop:
             return Problem(code="stopped", title="The operation was stopped", detail=f"Stopped: {result.stop}.")

@@ -110,7 +110,7 @@ def question(
             "ownerTeam": body.owner_team,
             "criticality": str(body.criticality),
             "environments": [str(name) for name in body.environments],
-            "exposure": "public" if body.parameters.get("publicEndpoint") else "internal",
+            "parameters": dict(body.parameters),
         },
         "release": release.document(),
         "from": record.source,

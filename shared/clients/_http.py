@@ -68,6 +68,7 @@ class Call:
         operation: for people, for example ``create repository``.
         form: fields of a form, instead of a JSON body.
         expect: statuses that mean success or are handled by the caller.
+        once: its method may be repeated, but this call may not: each time something is added.
     """
 
     operation: str
@@ -78,6 +79,7 @@ class Call:
     headers: Mapping[str, str] = field(default_factory=dict)
     form: Mapping[str, str] | None = None
     expect: tuple[int, ...] = (200,)
+    once: bool = False
 
 
 @per_loop
@@ -125,7 +127,7 @@ class Vendor:
             try:
                 return await self._once(call, attempt)
             except TransientIntegrationError as error:
-                wait = wait_before_retry(call.method, error, attempt)
+                wait = wait_before_retry("POST" if call.once else call.method, error, attempt)
                 if wait is None:
                     raise
                 await asyncio.sleep(wait)

@@ -1,6 +1,9 @@
 """Azure Key Vault, data plane."""
 
+from collections.abc import Mapping
+
 from shared.clients._http import Call, Vendor, azure_headers
+from shared.guard import Permit
 from shared.models import Model
 
 _VERSION = "2026-04-01"
@@ -11,8 +14,39 @@ class _Secret(Model):
     value: str
 
 
+class Attributes(Model):
+    """Times of a version, in Unix seconds."""
+
+    enabled: bool = True
+    created: int
+    exp: int | None = None
+
+
+class SecretVersion(Model):
+    """The current version of a secret, without its value."""
+
+    id: str
+    attributes: Attributes
+    tags: dict[str, str] = {}
+    content_type: str | None = None
+
+    @property
+    def version(self) -> str:
+        """Its name among the versions."""
+        return self.id.rpartition("/")[2]
+
+
 async def _authorise() -> dict[str, str]:
     return await azure_headers("https://vault.azure.net/.default")
+
+
+def _vendor(vault_url: str) -> Vendor:
+    return Vendor("key vault", vault_url.rstrip("/"), _authorise, traced=True)
+
+
+def url_of(vault: str) -> str:
+    """Address of a vault by its name."""
+    return f"https://{vault.lower()}.vault.azure.net"
 
 
 async def read_secret(vault_url: str, name: str) -> str:
@@ -25,5 +59,25 @@ async def read_secret(vault_url: str, name: str) -> str:
         NotFoundError: there is no such secret.
         TransientIntegrationError: the vault does not answer, or not with a secret.
     """
-    call = Call("get secret", "GET", f"/secrets/{name}/", params={"api-version": _VERSION})
-    return (await Vendor("key vault", vault_url.rstrip("/"), _authorise, traced=True).read(call, _Secret)).value
+    return (await _vendor(vault_url).read(_get(name), _Secret)).value
+
+
+async def read_version(vault_url: str, name: str) -> SecretVersion:
+    """Current version of a secret: its tags and times; the value is dropped. Raises as ``read_secret``."""
+    return await _vendor(vault_url).read(_get(name), SecretVersion)
+
+
+def _get(name: str) -> Call:
+    return Call("get secret", "GET", f"/secrets/{name}/", params={"api-version": _VERSION})
+
+
+async def add_version(
+    vault_url: str, name: str, value: str, permit: Permit, *, tags: Mapping[str, str], expires: int
+) -> None:
+    """Publish a new version. Each call adds one, also with the same value: look for your own tag before a repeat.
+
+    Documentation: https://learn.microsoft.com/rest/api/keyvault/secrets/set-secret
+    """
+    body = {"value": value, "tags": dict(tags), "contentType": permit.action.kind, "attributes": {"exp": expires}}
+    call = Call("set secret", "PUT", f"/secrets/{name}", body, params={"api-version": _VERSION}, once=True)
+    await _vendor(vault_url).call(call)

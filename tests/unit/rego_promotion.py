@@ -43,7 +43,7 @@ def promotion_input(**changes: Any) -> Document:
             "ownerTeam": "payments",
             "criticality": "high",
             "environments": ["dev", "qa", "prod"],
-            "exposure": "public",
+            "parameters": {"publicEndpoint": True},
         },
         "release": {
             "repository": "contoso/payments-api",
@@ -84,9 +84,9 @@ def _release(**changes: Any) -> Callable[[Document], None]:
     return lambda document: document["release"].update(changes)
 
 
-def _internal(document: Document, exposure: str) -> None:
+def _internal(document: Document, parameters: Any) -> None:
     """An application without an address, whose pipeline therefore has no DAST."""
-    document["application"]["exposure"] = exposure
+    document["application"]["parameters"] = parameters
     document["checkRuns"] = [check("Test"), check("SAST")]
 
 
@@ -134,8 +134,10 @@ PROMOTION_CASES = [
     _case("unreadable deployment", "PRM-000", deployments=[deployment("dev"), deployment("qa"), "x"]),
     _case("deployed sometime", "PRM-000 PRM-002 PRM-009", deployments=[deployment("dev"), deployment("qa", since="")]),
     _case("no checks", "PRM-004 PRM-005 PRM-006", checkRuns=[]),
-    _altered("nothing to scan", lambda document: _internal(document, "internal")),
-    _altered("exposure of text", lambda document: _internal(document, "none of it"), "PRM-006"),
+    _altered("nothing to scan", lambda document: _internal(document, {"publicEndpoint": False})),
+    _altered("no such parameter", lambda document: _internal(document, {"database": "none"})),
+    _altered("parameters of text", lambda document: _internal(document, "none"), "PRM-006"),
+    _altered("exposure of text", lambda document: _internal(document, {"publicEndpoint": "no"}), "PRM-006"),
     _case("checks of text", "PRM-000 PRM-004 PRM-005 PRM-006", checkRuns="green"),
     _case("tests running", "PRM-004", checkRuns=[check("Test", status="in_progress"), check("SAST"), check("DAST")]),
     _case("analysis skipped", "PRM-005", checkRuns=[check("Test"), check("SAST", conclusion="skipped"), check("DAST")]),

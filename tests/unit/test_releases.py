@@ -99,7 +99,7 @@ def test_what_nobody_could_say_is_not_an_empty_list() -> None:
     asked = question(record(), body, release, Evidence([], []), "2026-11-20T08:00:00Z")
     assert "alerts" not in asked
     assert (asked["from"], asked["to"], asked["freezes"]) == ("dev", "qa", [])
-    assert asked["application"]["exposure"] == ("public" if body.parameters.get("publicEndpoint") else "internal")
+    assert asked["application"]["parameters"] == body.parameters
     known = question(record(), body, release, Evidence([], [], alerts=[]), "2026-11-20T08:00:00Z")
     assert known["alerts"] == []
 

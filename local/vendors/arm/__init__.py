@@ -7,6 +7,7 @@ from typing import Any
 from aiohttp import web
 
 from local.vendors.kernel import Kernel, Vendor
+from local.vendors.storage.keys import ACCOUNT, keys_of
 
 from .api import Api
 from .estate import Estate, Resource, visible
@@ -85,6 +86,11 @@ class Arm:
         owners = [item for item in self._estate.of_type(kind) if item["properties"].get("clientId") == client_id]
         found = [self._estate.of_type(f"{kind}/federatedIdentityCredentials", owner["id"]) for owner in owners]
         return [credential["properties"] for credentials in found for credential in credentials]
+
+    def storage_keys(self, account: str) -> list[dict[str, str]] | None:
+        """The keys of a storage account by its name; None when Resource Manager has no such account."""
+        known = any(item["name"].lower() == account.lower() for item in self._estate.of_type(ACCOUNT))
+        return keys_of(self._estate.store, account) if known else None
 
     def principal_id(self, client_id: str) -> str | None:
         """The principal of the managed identity with this client id."""

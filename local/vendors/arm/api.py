@@ -10,6 +10,7 @@ from aiohttp import web
 
 from local.vendors.deployment_stacks.stacks import PROVIDER, answer_stack
 from local.vendors.kernel import MUTATING, Kernel
+from local.vendors.storage.keys import KEY_CALLS, answer_keys
 
 from .errors import ArmError, bad_request, conflict
 from .estate import Estate, Resource, visible
@@ -60,11 +61,18 @@ class Api:
             raise ArmError(404, "InvalidResourceType", f"No resource can be read from the path '{path}'.")
         self._require_subscription(target)
         if target.is_collection:
-            return answer_collection(self, self._estate, target, request)
+            return self._keys(target, request, body) or answer_collection(self, self._estate, target, request)
         actions = {"GET": self._get, "HEAD": self._head, "PUT": self.put, "PATCH": self._patch, "DELETE": self.delete}
         if request.method not in actions:
             raise ArmError(501, "NotImplemented", f"The stand-in has no {request.method} at '{path}'.")
         return actions[request.method](target, request, body)
+
+    def _keys(self, target: ResourceId, request: web.Request, body: dict[str, Any]) -> web.Response | None:
+        if request.method != "POST" or target.type.lower() not in KEY_CALLS:
+            return None
+        self.locked(target.scope, "write", levels=("ReadOnly",))
+        self._existing(parse(target.scope) or target)
+        return answer_keys(self._estate.store, target.scope.rpartition("/")[2], request, body)
 
     def _require_subscription(self, target: ResourceId) -> None:
         if self._estate.get(f"/subscriptions/{target.subscription}") is None:

@@ -14,6 +14,8 @@ from yarl import URL
 
 from local.vendors.kernel import Kernel, Vendor
 
+from .keys import is_signed
+
 HOLDER = "applications"
 CONTAINER = "Microsoft.Storage/storageAccounts/blobServices/containers"
 PASSED_ON = frozenset({"host", "authorization", "x-ms-version", "x-ms-date"})
@@ -49,6 +51,8 @@ class Forwarder:
         """Answer with what Azurite says; 503 in the vendor's shape when it does not answer."""
         if (refusal := self._check_token(request)) is not None:
             return refusal
+        if (information := self._information(request)) is not None:
+            return information
         service = request.host.split(".")[1]
         upstream = self._kernel.upstreams.get(SERVICES[service])
         if self._session is None or upstream is None:
@@ -89,6 +93,22 @@ class Forwarder:
                 if answer.status in (201, 409):
                     self._made.add(place)
         return request.raw_path.replace(f"/{name}", f"/{place}", 1), headers
+
+    def _information(self, request: web.Request) -> web.Response | None:
+        """Get Account Information of an account that Resource Manager made and Azurite does not know."""
+        signed = request.headers.get("Authorization", "").startswith("SharedKey ")
+        if not signed or request.query.get("restype") != "account":
+            return None
+        account = request.host.partition(".")[0]
+        try:
+            keys = self._kernel.vendor("arm").storage_keys(account)
+        except LookupError:  # a run of only some stand-ins
+            return None
+        if keys is None:
+            return None
+        if not is_signed(request, account, keys):
+            return _error(403, "AuthenticationFailed", "Server failed to authenticate the request.")
+        return web.Response(headers={"x-ms-sku-name": "Standard_LRS", "x-ms-account-kind": "StorageV2"})
 
     def _in_arm(self, place: str) -> bool:
         try:

@@ -1,7 +1,7 @@
 # What may go on to the next stage. Decided before a release is promoted, on evidence that GitHub keeps.
 #
 # input: {
-#   "application": {"name", "ownerTeam", "criticality", "environments": ["dev", "qa", "prod"], "exposure"},
+#   "application": {"name", "ownerTeam", "criticality", "environments": ["dev", "qa", "prod"], "parameters"},
 #   "release": {"repository": "owner/name", "commit": 40 hex digits, "digest": "sha256:...", "builtAt": RFC 3339},
 #   "from": "dev", "to": "qa",
 #   "deployments": deployments with their newest status (GET /repos/{owner}/{repo}/deployments and .../statuses):
@@ -245,7 +245,8 @@ violations contains common.finding(check_rules[gate], "error", message, "/checkR
 
 out_of_reach(gate) if {
 	gate == "dast"
-	application.exposure == "internal"
+	is_object(application.parameters)
+	object.get(application.parameters, "publicEndpoint", false) == false
 }
 
 succeeded(gate, name) if {

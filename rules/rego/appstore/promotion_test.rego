@@ -115,7 +115,7 @@ test_a_check_counts_only_when_it_succeeded if {
 }
 
 test_what_has_no_public_address_is_not_scanned_from_outside if {
-	internal := object.union(to_prod.application, {"exposure": "internal"})
+	internal := object.union(to_prod.application, {"parameters": {"publicEndpoint": false}})
 	denied(object.union(to_prod, {"checkRuns": [check("Test"), check("SAST")], "application": internal})) == set()
 }
 
