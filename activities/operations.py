@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from activities._activity import look
 from activities._guarded import action_of
-from shared import shields
+from shared import notices, shields
 from shared.clock import utc_now
 from shared.errors import StateConflictError
 from shared.guard import Mode, Verdict, decide
@@ -14,18 +14,23 @@ from shared.models.operations import (
     ActionState,
     Counts,
     EndOperation,
+    Occasion,
     OperationRecord,
     OperationSnapshot,
     OperationState,
 )
 from shared.models.problem import Problem
+from shared.models.records import RequestRecord
 from shared.models.runs import ActivityInput
-from shared.register import controls, leases, operations
+from shared.register import controls, intents, leases, operations, requests
+from shared.register._table import Write
 from shared.register.audit import Entry
 from shared.register.controls import Controls
+from shared.settings import AppStoreSettings, load
 
 _S = OperationState
 _NAMED = 5
+_NEEDS_SOMEBODY = frozenset({_S.PARKED, _S.PARTIAL, _S.REFUSED, _S.EXPIRED})
 _WORKING = (_S.RECEIVED, _S.SURVEYING, _S.AWAITING_APPROVAL, _S.ACTING)
 
 
@@ -189,9 +194,30 @@ def _problem(code: str, title: str, detail: str) -> Problem:
 async def _move(
     record: OperationRecord, update: dict[str, object], entry: Entry, *, expect: tuple[OperationState, ...]
 ) -> OperationRecord:
+    application = await requests.application(record.application)
+    request = await requests.find(record.application, application.request_id) if application else None
     return await operations.transition(
-        record.application, record.id, lambda old: old.model_copy(update=update), entry, expect=expect
+        record.application,
+        record.id,
+        lambda old: old.model_copy(update=update),
+        entry,
+        expect=expect,
+        extra=lambda new, _rows: _notice(new, request) if request else [],
     )
+
+
+def _notice(record: OperationRecord, request: RequestRecord) -> list[Write]:
+    """The message that the operation needs somebody, written together with its state; the sweep sends it.
+
+    Whoever asked for it looks at the answer; what an event, an alert or a timer began nobody looks at.
+    """
+    waiting = record.state is _S.AWAITING_APPROVAL
+    if not waiting and (record.state not in _NEEDS_SOMEBODY or record.occasion is Occasion.REQUEST):
+        return []
+    base = f"{load(AppStoreSettings).public_url.rstrip('/')}/api"
+    occasion = (int(record.id.removeprefix("op-")[:8], 16) * 100 + record.attempt) * 2 + waiting
+    message = notices.operation(record, request, base)
+    return [intents.insertion(intent) for intent in notices.due(request, message, occasion, record.updated_at)]
 
 
 def _entry(record: OperationRecord, action: str, detail: str) -> Entry:

@@ -6,6 +6,7 @@ from shared.approvals import ApprovalNeed
 from shared.decisions import open_needs
 from shared.models.break_glass import BreakGlass
 from shared.models.messages import Fact, IntentRecord, Link, Message, MessageKind, MessageState
+from shared.models.operations import OperationRecord, OperationState
 from shared.models.plan import MadeObject
 from shared.models.problem import Problem
 from shared.models.records import RequestRecord
@@ -129,6 +130,32 @@ def expiry(record: RequestRecord, end: str, days: int | None, *, base: str) -> M
     ]
     step = f"Is it still needed? Renew it with a reason and a new date: POST {base}/applications/{name}/renew"
     return Message(kind=kind, title=title, text=text, facts=facts, next_steps=[step])
+
+
+def operation(record: OperationRecord, request: RequestRecord, base: str) -> Message:
+    """What became of a Day-2 operation that needs somebody: it waits for a decision, or not everything was done."""
+    place = f"{base}/applications/{record.application}/operations/{record.id}"
+    waiting = record.state is OperationState.AWAITING_APPROVAL
+    words = "waits for a decision" if waiting else f"is {record.state.replace('_', ' ')}"
+    steps = (
+        [f"Look at the exact calls: GET {place}/actions", f"Then decide: POST {place}/approve or {place}/reject"]
+        if waiting
+        else [f"Look at it: GET {place}", f"When the cause is gone: POST {place}/retry"]
+    )
+    facts = [
+        Fact(name="Asked by", value=f"{record.requester_name} ({record.occasion})"),
+        Fact(name="Owner", value=request.body.owner_team),
+        Fact(name="Operation", value=f"{record.id}, attempt {record.attempt}"),
+        Fact(name="Request", value=request.id),
+    ]
+    text = record.problem.detail if record.problem else record.summary
+    return Message(
+        kind=_K.OPERATION,
+        title=f"{record.operation} of {record.application} {words}",
+        text=text,
+        facts=facts,
+        next_steps=steps,
+    )
 
 
 def _facts(record: RequestRecord, problem: Problem | None, attempt: int) -> list[Fact]:

@@ -25,6 +25,7 @@ class MessageKind(StrEnum):
     RESIDUE = "residue"
     EXPIRES_SOON = "expires_soon"
     APPLICATION_EXPIRED = "application_expired"
+    OPERATION = "operation"
 
 
 class MessageState(StrEnum):
@@ -78,7 +79,8 @@ class IntentRecord(Model):
 
     Attributes:
         occasion: attempt that the message tells of; ``ONCE`` for the welcome; end and days before it for an expiry; of
-            what tells about a plan that waits, the round in which it was made; of a broken glass, its number.
+            what tells about a plan that waits, the round in which it was made; of a broken glass, its number; of an
+            operation, a number made of its id, its attempt and what happened.
         attempt: attempt in which it was sent last.
         system: ``teams`` or ``slack``.
         tries: how often sending was begun.

@@ -16,6 +16,7 @@ ARM = "https://management.azure.com"
 GRAFANA = "ce34e7e5-485f-4d76-964f-b3d2b16d1e4f"  # Azure Managed Grafana
 TAG = "appstore-request-id"
 TITLES = {
+    "operation": "/operations/op-",
     "reminder": "waits for an approval",
     "escalation": "still waits: it is escalated",
     "break_glass": "The glass was broken for ",

@@ -26,7 +26,7 @@ from shared.models.operations import (
 )
 from shared.models.records import RequestRecord
 from shared.models.runs import ActivityInput, Run
-from shared.register import controls, operations
+from shared.register import controls, intents, operations
 from shared.register.audit import Entry
 from tests.integration.day2 import Conductor, active, ask, rows
 from tests.integration.world import World
@@ -292,3 +292,16 @@ async def test_what_does_not_get_through_is_tried_again_alone(
     await carry_out(wave(record, 0), things.work)
     await carry_out(wave(record, 0), things.work)
     assert things.changed == ["/things/0"]
+
+
+@pytest.mark.parametrize("occasion", ["timer", "request"])
+async def test_what_nobody_asked_for_is_told_when_it_needs_somebody(
+    application: RequestRecord, limits: Callable[..., None], occasion: str
+) -> None:
+    limits(percent=1)
+    asked = await ask(application, "reconcile-tags", occasion=occasion)
+    record = await judged(asked, planned(application, 9, f"told-{occasion}"))
+    assert record.state is S.REFUSED
+    told = [intent async for intent in intents.due() if record.id in intent.message.model_dump_json()]
+    assert len(told) == (occasion == "timer")
+    assert all("allows 2 in one run" in intent.message.text for intent in told)

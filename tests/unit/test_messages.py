@@ -14,6 +14,7 @@ from shared.errors import ConfigurationError
 from shared.messages import CARD_LIMIT, adaptive_card, blocks, fallback, size_of
 from shared.models.break_glass import BreakGlass
 from shared.models.messages import Fact, Link, Message, MessageKind
+from shared.models.operations import Occasion, OperationRecord, OperationState
 from shared.models.plan import MadeObject
 from shared.models.problem import Problem
 from tests.e2e import contracts
@@ -63,6 +64,23 @@ def messages() -> dict[str, Message]:
     for days in (14, None):
         ending = notices.expiry(hostile, "2026-12-31", days, base="https://appstore.example/api")
         told[ending.kind.value] = ending
+    stuck = OperationRecord(
+        id="op-0123456789ab",
+        operation="reconcile-tags",
+        application=hostile.application,
+        occasion=Occasion.TIMER,
+        business_key="k",
+        state=OperationState.PARTIAL,
+        requester="appstore",
+        requester_name=HOSTILE,
+        owner_team="payments",
+        body_hash="x",
+        instance_id="i",
+        created_at="2026-11-25T12:00:00.000Z",
+        updated_at="2026-11-25T12:00:00.000Z",
+        problem=PROBLEM,
+    )
+    told["operation"] = notices.operation(stuck, hostile, "https://appstore.example/api")
     broken = notices.broken_glass(hostile, GRANT, "https://appstore.example/api", 1)
     return told | {"welcome": notices.welcome(hostile, LINKS), "break_glass": broken}
 
