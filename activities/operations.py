@@ -81,7 +81,8 @@ async def _judgement(record: OperationRecord, rows: list[ActionRecord]) -> dict[
         return {"state": state, "problem": _unreadable(record), "detail": "there is nothing to change"}
     rule = guard_rule(rows[0].action.rule)
     standing = await controls.read_controls()
-    asked = [await _ask(record, row, rule, standing) for row in rows]
+    asked = [_asked(record, row, rule, standing) for row in rows]
+    await operations.plan_actions(record.application, asked)
     if record.dry_run or rule.mode is Mode.OBSERVE:
         return {"state": _S.OBSERVED, "detail": f"{len(rows)} changes were observed, none was made"}
     willing = [row for row in asked if row.verdict != Verdict.REFUSE]
@@ -108,8 +109,8 @@ def _nothing_allowed(first: ActionRecord) -> dict[str, object]:
     return {"state": _S.REFUSED, "problem": problem, "detail": first.reason}
 
 
-async def _ask(record: OperationRecord, row: ActionRecord, rule: GuardRule, standing: Controls) -> ActionRecord:
-    """Ask about one action without making it, and write down what the guard said."""
+def _asked(record: OperationRecord, row: ActionRecord, rule: GuardRule, standing: Controls) -> ActionRecord:
+    """The row of an action with what the guard says about it before anything is done."""
     action = action_of(row.action, record.application)
     facts = shields.facts_of(
         action,
@@ -122,9 +123,7 @@ async def _ask(record: OperationRecord, row: ActionRecord, rule: GuardRule, stan
     update: dict[str, object] = {"verdict": decision.verdict, "reason": decision.reason}
     if decision.verdict is Verdict.REFUSE and not record.dry_run and rule.mode is not Mode.OBSERVE:
         update["state"] = ActionState.EXEMPT if facts.exempt else ActionState.REFUSED
-    asked = row.model_copy(update=update)
-    await operations.write_action(record.application, asked)
-    return asked
+    return row.model_copy(update=update)
 
 
 @look

@@ -40,6 +40,7 @@ BEYOND = {
     r"POST /orgs/\w+/repos: body \$\.visibility: 'internal' is not one of": f"{REST}/repos/repos (Enterprise Cloud)",
     r"(GET|PUT|DELETE) /.+/flexibleServers/[^/]+/administrators/[0-9a-f-]{36}: no": f"{ARM}/postgresql/administrators",
     r"(GET|PUT|DELETE) /.+/Microsoft\.Insights/diagnosticSettings/[^/]+: no": f"{ARM}/monitor/diagnostic-settings",
+    r"GET /v1\.0/users: no operation": "https://learn.microsoft.com/graph/api/user-list",
     r"GET /.+/operationStatuses/[0-9a-f-]{36}: no operation": "azure-resource-manager/management/async-operations",
 }
 # Azure Boards: the excerpts have projects and work items. Teams, areas, settings and boards were held by hand against

@@ -40,7 +40,7 @@ def _check(desk: Desk, name: str, examples: int, folder: Path) -> None:
 
 
 def test_the_api_does_what_it_says(desk: Desk, tmp_path: Path) -> None:
-    _check(desk, "said-api", 3, tmp_path)
+    _check(desk, "said-api", 2, tmp_path)
 
 
 @pytest.mark.long

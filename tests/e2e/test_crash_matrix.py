@@ -34,7 +34,7 @@ SYSTEMS = (
     "teams",
 )
 AGENT = "appstore-orchestrator"
-SAMPLE = 3
+SAMPLE = 2
 LANES = 6
 type StackFactory = Callable[..., Stack]
 

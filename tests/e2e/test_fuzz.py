@@ -13,6 +13,7 @@ from tests.e2e.driver import Desk, body
 
 UNKNOWN = "req-000000000000"
 CLEAR = {400, 403, 404, 409, 413, 415, 422}
+ALERTS = "/api/alerts/azure-monitor"
 WORDS = ["NaN", "Infinity", "-1e999", "null", '"\\ud800"', '"\\u0000"', "[" * 60, "{}", "1" * 400, '""', "true", "{"]
 TYPES = ["application/json", "application/json; charset=utf-16", "text/plain", "application/xml", "", "x" * 300]
 
@@ -99,7 +100,8 @@ def _fire(desk: Desk, count: int, seed: int) -> None:
             answer = client.post(shot.route, content=shot.content, headers=headers)
             problem = answer.headers["content-type"].startswith("application/problem+json")
             told = problem and {"type", "title", "status", "detail", "instance"} <= answer.json().keys()
-            if answer.status_code in CLEAR and told and len(answer.json()["detail"]) < 1000:
+            clear = CLEAR | ({401} if shot.route == ALERTS else set())  # ours is not the token of an action group
+            if answer.status_code in clear and told and len(answer.json()["detail"]) < 1000:
                 return None
             return f"{shot}: {answer.status_code} {answer.text[:300]}"
 

@@ -163,11 +163,12 @@ async def test_a_shield_that_comes_between_plan_and_change_wins(
     assert (result.stop == _guarded.KILLED) is (shield == "kill-switch")
 
 
-async def test_the_kill_switch_ends_a_run_over_a_thousand_at_the_next_change(
-    application: RequestRecord, limits: Callable[..., None]
+@pytest.mark.parametrize("count", [150, pytest.param(1000, marks=pytest.mark.long)])
+async def test_the_kill_switch_ends_a_long_run_at_the_next_change(
+    application: RequestRecord, limits: Callable[..., None], count: int
 ) -> None:
     limits()
-    record = await judged(await ask(application, "reconcile-tags"), planned(application, 1000, "kill"))
+    record = await judged(await ask(application, "reconcile-tags"), planned(application, count, "kill"))
     things = Things()
 
     async def turn(target: str) -> None:

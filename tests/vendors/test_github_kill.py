@@ -114,7 +114,9 @@ def test_everything_answered_survives_a_kill_after_every_call(process: Process, 
     wanted = {"ref": "main", "return_run_details": True}
     run = process.call("POST", f"{repo}/actions/workflows/ci.yml/dispatches", wanted)["workflow_run_id"]
     wait_for(mark.exists)
-    note = next((tmp_path / "vendors/actions/work").glob("*/*.pid"))
+    notes = (tmp_path / "vendors/actions/work").glob
+    wait_for(lambda: any(notes("*/*.pid")))  # it is written when the step has begun already
+    note = next(notes("*/*.pid"))
     process.kill()
     assert runs(note.stem)
     process.start()
