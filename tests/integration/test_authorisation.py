@@ -137,8 +137,8 @@ async def _refused(route: Endpoint, record: RequestRecord, who: Caller) -> bool:
     client: Any = DurableClient()
     params = {
         "id": await _identifier(route, record),
-        "operation": (await _operation(record)).id,
-        "exemption": (await _exemption(record)).id,
+        "operation": (await _operation(record)).id if "{operation}" in route.path else "",
+        "exemption": (await _exemption(record)).id if "{exemption}" in route.path else "",
         "name": record.application,
         "kind": "welcome",
         "number": "1",

@@ -4,6 +4,7 @@ import importlib
 import importlib.util
 import json
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 import pytest
@@ -63,5 +64,7 @@ def opa(data: str = DATA) -> Ask:
     return ask
 
 
+@cache
 def engine_named(name: str, data: str = DATA) -> Ask:
+    """The engine, made once: tests in random order would have it made for nearly each of them."""
     return {"regorus": embedded, "opa": opa}[name](data)
