@@ -18,8 +18,8 @@ from shared.models.application_request import EnvironmentName, PlainText
 from shared.models.operations import AskedOperation, Counts, Occasion, OperationRecord, OperationState
 from shared.models.records import Decision, DecisionRecord
 from shared.register import operations, requests, steps
-from shared.register.audit import Entry
 from triggers import _operation_intake as intake
+from triggers._deciding import decision_of, entry_of, in_time
 from triggers._http import Answer, Call, endpoint
 from triggers._operation_views import action_view, operation_summary, operation_view, place
 from triggers.http_catalogue import visible_application
@@ -281,20 +281,15 @@ async def _decide(
 ) -> Answer:
     """Write decision, state and audit entry together, then wake or start the orchestration."""
     kind = decision.decision
-    entry_id = f"{record.id}:{kind}:{record.attempt}"
-    entry = Entry(entry_id, decision.decided_at, decision.actor, kind, record.id, decision.reason or str(kind))
-    try:
-        new = await operations.transition(
-            record.application,
-            record.id,
-            change,
-            entry,
-            expect=sorted(OPERATION_STATES[kind]),
-            extra=lambda _new, _rows: [requests.decision_write(decision)],
-        )
-    except StateConflictError as error:
-        words = error.state.replace("_", " ")
-        raise StateConflictError(error.state, f"Too late to {kind}: the operation is {words}.") from error
+    transition = operations.transition(
+        record.application,
+        record.id,
+        change,
+        entry_of(decision, str(record.attempt)),
+        expect=sorted(OPERATION_STATES[kind]),
+        extra=lambda _new, _rows: [requests.decision_write(decision)],
+    )
+    new = await in_time(kind, "operation", transition)
     if new.attempt != record.attempt:
         await intake.start_recorded(call.client, new)
     else:
@@ -303,15 +298,4 @@ async def _decide(
 
 
 def _decision(call: Call, kind: Decision, record: OperationRecord, reason: str | None) -> DecisionRecord:
-    caller = call.caller
-    return DecisionRecord(
-        request_id=record.id,
-        decision=kind,
-        actor=caller.id,
-        actor_name=caller.name,
-        roles=sorted(caller.roles),
-        teams=sorted(caller.teams),
-        plan_digest=record.digest,
-        reason=reason,
-        decided_at=utc_now(),
-    )
+    return decision_of(call, kind, record.id, digest=record.digest, reason=reason)

@@ -18,8 +18,8 @@ from shared.models.policy_decision import PolicyDecision
 from shared.models.promotions import PromotionRecord, PromotionRequest, PromotionState, RollbackRequest
 from shared.models.records import Decision, DecisionRecord
 from shared.register import policy_decisions, promotions, requests, steps
-from shared.register.audit import Entry
 from triggers import _promotion_intake as intake
+from triggers._deciding import decision_of, entry_of, in_time
 from triggers._http import Answer, Call, endpoint
 from triggers._promotion_views import place, promotion_summary, promotion_view
 from triggers.http_catalogue import visible_application
@@ -291,20 +291,15 @@ async def _decide(
 ) -> Answer:
     """Write decision, state and audit entry together, then wake or start the orchestration."""
     kind = decision.decision
-    entry_id = f"{record.id}:{kind}:{key}"
-    entry = Entry(entry_id, decision.decided_at, decision.actor, kind, record.id, decision.reason or str(kind))
-    try:
-        new = await promotions.transition(
-            record.application,
-            record.id,
-            change,
-            entry,
-            expect=sorted(PROMOTION_STATES[kind]),
-            extra=lambda _new, _rows: [requests.decision_write(decision)],
-        )
-    except StateConflictError as error:
-        words = error.state.replace("_", " ")
-        raise StateConflictError(error.state, f"Too late to {kind}: the promotion is {words}.") from error
+    transition = promotions.transition(
+        record.application,
+        record.id,
+        change,
+        entry_of(decision, key),
+        expect=sorted(PROMOTION_STATES[kind]),
+        extra=lambda _new, _rows: [requests.decision_write(decision)],
+    )
+    new = await in_time(kind, "promotion", transition)
     if new.attempt != record.attempt:
         await intake.start_recorded(call.client, new)
     else:
@@ -313,15 +308,5 @@ async def _decide(
 
 
 def _decision(call: Call, kind: Decision, record: PromotionRecord, reason: str | None) -> DecisionRecord:
-    caller = call.caller
-    return DecisionRecord(
-        request_id=record.id,
-        decision=kind,
-        actor=caller.id,
-        actor_name=caller.name,
-        roles=sorted(caller.roles),
-        teams=sorted(caller.teams),
-        plan_digest=record.document_reference.digest if record.document_reference else None,
-        reason=reason,
-        decided_at=utc_now(),
-    )
+    digest = record.document_reference.digest if record.document_reference else None
+    return decision_of(call, kind, record.id, digest=digest, reason=reason)

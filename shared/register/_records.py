@@ -1,19 +1,70 @@
-"""The one way in which the state of a request or of a promotion changes."""
+"""What rows of requests, promotions and operations have in common: above all, the way in which their state changes."""
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from enum import StrEnum
+
+from pydantic import ValidationError
 
 from shared.clock import utc_now
 from shared.errors import StateConflictError, TransientIntegrationError, VendorCall
+from shared.log import LOGGER
 from shared.models import Model
 from shared.register import audit
-from shared.register._table import Row, RowConflictError, Write, commit, document_of, read_many
+from shared.register._table import Row, RowConflictError, Write, commit, document_of, query, read, read_many, scan
 
 TRIES = 50
 _AT_ONCE, _LONGEST = 2, 20
 APPLICATION = "application"
+
+
+async def find_record[R: Model](kind: type[R], application: str, key: str) -> R | None:
+    """The record under this row key, or None."""
+    row = await read(application, key)
+    return kind.model_validate(row.document) if row else None
+
+
+async def get_record[R: Model](kind: type[R], application: str, key: str) -> R:
+    """The record under this row key, which must exist."""
+    record = await find_record(kind, application, key)
+    if record is None:
+        what = key.replace(":", " ")
+        raise StateConflictError("unknown", f"{what} of {application} is not in the register")
+    return record
+
+
+async def records_of[R: Model](kind: type[R], application: str, prefix: str) -> list[R]:
+    """The records of an application whose row key has this prefix, newest first."""
+    found = [kind.model_validate(row.document) async for row in scan(application, prefix)]
+    return sorted(found, key=lambda record: (record.created_at, record.id), reverse=True)  # type: ignore[attr-defined]
+
+
+async def records_in_states[R: Model](kind: type[R], name: str, states: Sequence[StrEnum]) -> AsyncIterator[R]:
+    """Records of all applications in one of the states; one that cannot be read is named in the log."""
+    wanted = " or ".join(f"state eq '{state}'" for state in states)
+    async for row in query(f"kind eq '{name}' and ({wanted})"):
+        try:
+            record = kind.model_validate(row.document)
+        except ValidationError:
+            LOGGER.exception("the row %s is not readable", row.key)
+            continue
+        yield record
+
+
+async def create_record[R: Model](application: str, key: str, record: R, entry: audit.Entry) -> R:
+    """Record something new with its audit entry; a repeat returns what is there, whatever it asks for."""
+    for tries in range(TRIES):
+        await step_back(tries)
+        rows = await read_many(application, [key, audit.HEAD])
+        if key in rows:
+            return type(record).model_validate(rows[key].document)
+        try:
+            await commit(application, [Write(key, document_of(record)), *audit.append(rows.get(audit.HEAD), entry)])
+        except RowConflictError:
+            continue
+        return record
+    raise busy(application)
 
 
 async def change_record[S: StrEnum, R: Model](

@@ -3,14 +3,17 @@
 from collections.abc import AsyncIterator, Callable, Sequence
 from itertools import batched
 
-from pydantic import ValidationError
-
-from shared.errors import StateConflictError
-from shared.log import LOGGER
 from shared.models.operations import TRANSITIONS, ActionRecord, ActionState, Counts, OperationRecord, OperationState
 from shared.register import audit
-from shared.register._records import TRIES, busy, change_record, step_back
-from shared.register._table import Row, RowConflictError, Write, commit, document_of, query, read, read_many, scan
+from shared.register._records import (
+    change_record,
+    create_record,
+    find_record,
+    get_record,
+    records_in_states,
+    records_of,
+)
+from shared.register._table import Row, Write, commit, document_of, scan
 
 _ROWS = 90  # a transaction has at most 100 rows
 
@@ -26,50 +29,27 @@ def _action_key(record: ActionRecord) -> str:
 
 async def find(application: str, operation_id: str) -> OperationRecord | None:
     """The operation, or None."""
-    row = await read(application, operation_key(operation_id))
-    return OperationRecord.model_validate(row.document) if row else None
+    return await find_record(OperationRecord, application, operation_key(operation_id))
 
 
 async def get(application: str, operation_id: str) -> OperationRecord:
     """The operation, which must exist."""
-    record = await find(application, operation_id)
-    if record is None:
-        raise StateConflictError("unknown", f"operation {operation_id} of {application} is not in the register")
-    return record
+    return await get_record(OperationRecord, application, operation_key(operation_id))
 
 
 async def of_application(application: str) -> list[OperationRecord]:
     """The operations of an application, newest first."""
-    found = [OperationRecord.model_validate(row.document) async for row in scan(application, "operation:")]
-    return sorted(found, key=lambda record: (record.created_at, record.id), reverse=True)
+    return await records_of(OperationRecord, application, operation_key(""))
 
 
-async def in_states(states: Sequence[OperationState]) -> AsyncIterator[OperationRecord]:
-    """Operations of all applications that are in one of the states; one that cannot be read is named in the log."""
-    wanted = " or ".join(f"state eq '{state}'" for state in states)
-    async for row in query(f"kind eq 'operation' and ({wanted})"):
-        try:
-            yield OperationRecord.model_validate(row.document)
-        except ValidationError:
-            LOGGER.exception("the row %s is not readable", row.key)
+def in_states(states: Sequence[OperationState]) -> AsyncIterator[OperationRecord]:
+    """The operations of all applications that are in one of the states."""
+    return records_in_states(OperationRecord, "operation", states)
 
 
 async def create(record: OperationRecord, entry: audit.Entry) -> OperationRecord:
     """Record a new operation with its audit entry; a repeat returns what is there, whatever it asks for."""
-    key = operation_key(record.id)
-    for tries in range(TRIES):
-        await step_back(tries)
-        rows = await read_many(record.application, [key, audit.HEAD])
-        if key in rows:
-            return OperationRecord.model_validate(rows[key].document)
-        try:
-            await commit(
-                record.application, [Write(key, document_of(record)), *audit.append(rows.get(audit.HEAD), entry)]
-            )
-        except RowConflictError:
-            continue
-        return record
-    raise busy(record.application)
+    return await create_record(record.application, operation_key(record.id), record, entry)
 
 
 async def transition(
