@@ -115,6 +115,9 @@ async def declare_legal_hold(call: Call) -> Answer:
     """Declare a legal hold: nothing that it covers is removed or changed until it is lifted."""
     authorisation.require(call.caller, CONTROL)
     body = call.body(LegalHoldRequest)
+    if not (body.scope.application or body.scope.resource):
+        detail = "/scope: a legal hold names an application or a resource; the kill switch stops everything."
+        raise RequestRejectedError("invalid-field", detail, pointer="/scope")
     record = LegalHold(
         id=_identifier(call, "hold"),
         scope=_scope(body.scope),

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.driver import Desk
+from tests.e2e.test_crash_matrix import StackFactory
 
 # Every check is on. What a business rule refuses (unknown team, no landing zone) is 422 although the schema allows it.
 SETTINGS = """
@@ -39,11 +40,12 @@ def _check(desk: Desk, name: str, examples: int, folder: Path) -> None:
     assert re.search(r"\d+ generated", done.stdout), "nothing was tested"
 
 
-def test_the_api_does_what_it_says(desk: Desk, tmp_path: Path) -> None:
-    _check(desk, "said-api", 2, tmp_path)
+def test_the_api_does_what_it_says(fresh_stack: StackFactory, tmp_path: Path) -> None:
+    """On a stack of its own: an administrator who sends everything also freezes, holds and stops everything."""
+    _check(Desk(fresh_stack("said")), "said-api", 2, tmp_path)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(1000)
-def test_the_api_does_what_it_says_for_many_examples(desk: Desk, tmp_path: Path) -> None:
-    _check(desk, "said-often-api", 150, tmp_path)
+def test_the_api_does_what_it_says_for_many_examples(fresh_stack: StackFactory, tmp_path: Path) -> None:
+    _check(Desk(fresh_stack("said-often")), "said-often-api", 150, tmp_path)

@@ -1,6 +1,7 @@
 """The guard in force: shields, limits, waves and people, over operations of many actions."""
 
 import asyncio
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,7 +13,7 @@ from activities import _guarded
 from activities._guarded import Done, carry_out, keep_survey
 from shared import guard_rules
 from shared.clock import utc_now
-from shared.errors import PermanentIntegrationError, TransientIntegrationError, VendorCall
+from shared.errors import PermanentIntegrationError, RequestRejectedError, TransientIntegrationError, VendorCall
 from shared.guard import Permit
 from shared.models.controls import Breaker, Exemption, FreezeRecord, KillSwitch, LegalHold, Scope
 from shared.models.operations import (
@@ -29,7 +30,9 @@ from shared.models.runs import ActivityInput, Run
 from shared.register import controls, intents, operations
 from shared.register.audit import Entry
 from tests.integration.day2 import Conductor, active, ask, rows
-from tests.integration.world import World
+from tests.integration.world import DurableClient, World, caller
+from triggers._http import Call
+from triggers.http_controls import declare_legal_hold
 
 RULES = """
 defaults:
@@ -306,3 +309,15 @@ async def test_what_nobody_asked_for_is_told_when_it_needs_somebody(
     told = [intent async for intent in intents.due() if record.id in intent.message.model_dump_json()]
     assert len(told) == (occasion == "timer")
     assert all("allows 2 in one run" in intent.message.text for intent in told)
+
+
+@pytest.mark.parametrize("scope", [{}, {"environment": "prod"}, {"rule": "reconcile-tags"}])
+async def test_nobody_holds_everything_by_leaving_out_what(world: World, scope: dict[str, str]) -> None:
+    del world
+    client: Any = DurableClient()
+    raw = json.dumps({"scope": scope, "reason": "a case"}).encode()
+    headers = {"content-type": "application/json", "idempotency-key": "everything"}
+    call = Call(caller("operator", "Operator"), {}, {}, headers, client, raw, "/api/legal-holds")
+    with pytest.raises(RequestRejectedError, match="names an application or a resource") as refused:
+        await declare_legal_hold(call)
+    assert (refused.value.status, refused.value.pointer) == (422, "/scope")
