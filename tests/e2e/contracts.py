@@ -40,7 +40,6 @@ BEYOND = {
     r"POST /orgs/\w+/repos: body \$\.visibility: 'internal' is not one of": f"{REST}/repos/repos (Enterprise Cloud)",
     r"(GET|PUT|DELETE) /.+/flexibleServers/[^/]+/administrators/[0-9a-f-]{36}: no": f"{ARM}/postgresql/administrators",
     r"(GET|PUT|DELETE) /.+/Microsoft\.Insights/diagnosticSettings/[^/]+: no": f"{ARM}/monitor/diagnostic-settings",
-    r"GET /v1\.0/users: no operation": "https://learn.microsoft.com/graph/api/user-list",
     r"GET /.+/operationStatuses/[0-9a-f-]{36}: no operation": "azure-resource-manager/management/async-operations",
 }
 # Azure Boards: the excerpts have projects and work items. Teams, areas, settings and boards were held by hand against
@@ -67,6 +66,7 @@ PERHAPS = {
     r"GET /repos/[^/]+/[^/]+/git/blobs/\w{40}: no operation": f"{REST}/git/blobs#get-a-blob",
     r"GET /v1.0/servicePrincipals/[^/]+/appRoleAssignedTo: no": f"{GRAPH}/serviceprincipal-list-approleassignedto",
     r"GET /v1.0/groups/[0-9a-f-]{36}/transitiveMembers: no operation": f"{GRAPH}/group-list-transitivemembers",
+    r"GET /v1\.0/users: no operation": f"{GRAPH}/user-list",
     r"GET /v1.0/users/[^/ ]+: no operation": f"{GRAPH}/user-get",
     r"POST /v1.0/directoryObjects/[0-9a-f-]{36}/checkMemberGroups: no": f"{GRAPH}/directoryobject-checkmembergroups",
 }
