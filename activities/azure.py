@@ -15,7 +15,6 @@ from shared.register import requests
 
 TAG = "appstore-request-id"
 GITHUB_ISSUER = "https://token.actions.githubusercontent.com"
-_NAMESPACE = "Microsoft.ContainerService/managedClusters/managedNamespaces"
 _CREDENTIAL = "Microsoft.ManagedIdentity/userAssignedIdentities/federatedIdentityCredentials"
 
 
@@ -26,7 +25,7 @@ async def ensure_namespace(data: ActivityInput) -> Nothing:
     Idempotency: natural key cluster/namespace; one that carries our request id as a tag is kept, another is a conflict.
     """
     record = await requests.get(data.run.application, data.run.request_id)
-    if not plans.makes(record, _NAMESPACE):
+    if not plans.makes(record, plans.NAMESPACE):
         return Nothing(detail=f"{record.body.archetype} runs in no cluster")
     environment = str(data.run.environment)
     zone = plans.zone_of(record, environment)
@@ -47,7 +46,7 @@ async def ensure_namespace(data: ActivityInput) -> Nothing:
     }
     if found is None or (found.get("properties") or {}).get("provisioningState") != "Succeeded":
         await resource_manager.put_namespace(zone.cluster_id, name, body)
-    made = [MadeObject(system="azure", type=_NAMESPACE, name=name, environment=environment)]
+    made = [MadeObject(system="azure", type=plans.NAMESPACE, name=name, environment=environment)]
     return Nothing(detail=f"namespace {name}", made=made)
 
 
@@ -59,8 +58,7 @@ async def ensure_federated_credential(data: Deployment) -> Nothing:
     """
     environment = str(data.run.environment)
     subject = f"{data.subject_prefix}:environment:{environment}"
-    # An environment that was applied before it had a deployment identity has the workload identity only.
-    identity = data.outputs.get("deployment_identity_id") or data.outputs["identity_id"]
+    identity = data.outputs["deployment_identity_id"]
     await resource_manager.put_federated_credential(
         identity, f"github-{environment}", issuer=GITHUB_ISSUER, subject=subject
     )

@@ -130,13 +130,11 @@ async def ensure_environment(data: Deployment) -> Nothing:
     zone = plans.zone_of(record, environment)
     await github_actions.set_environment(record.application, environment)
     variables = {
-        "AZURE_CLIENT_ID": data.outputs.get("deployment_client_id") or data.outputs["identity_client_id"],
-        "WORKLOAD_CLIENT_ID": data.outputs["identity_client_id"],
+        "AZURE_CLIENT_ID": data.outputs["deployment_client_id"],
+        "WORKLOAD_CLIENT_ID": data.outputs.get("identity_client_id", ""),
         "AZURE_TENANT_ID": zone.tenant_id,
         "AZURE_SUBSCRIPTION_ID": zone.subscription_id,
-        "AKS_CLUSTER_NAME": zone.cluster_name,
-        "AKS_RESOURCE_GROUP": zone.cluster_resource_group,
-        "AKS_NAMESPACE": environment_names(record.application, environment, record.id).namespace,
+        **_cluster_variables(record, environment),
         "REGISTRY": zone.registry,
         "SOURCE_REGISTRY": plans.source_registry(record, environment),
         "APP_HOSTNAME": plans.host_of(record, environment),
@@ -147,6 +145,18 @@ async def ensure_environment(data: Deployment) -> Nothing:
     await github_actions.set_variables(record.application, environment, filled)
     name = f"{owner()}/{record.application}:{environment}"
     return Nothing(detail=f"{len(filled)} variables", made=_made("environment", name, environment))
+
+
+def _cluster_variables(record: RequestRecord, environment: str) -> dict[str, str]:
+    """Where the application runs; nothing for one that runs in no cluster."""
+    if not plans.makes(record, plans.NAMESPACE):
+        return {}
+    zone = plans.zone_of(record, environment)
+    return {
+        "AKS_CLUSTER_NAME": zone.cluster_name,
+        "AKS_RESOURCE_GROUP": zone.cluster_resource_group,
+        "AKS_NAMESPACE": environment_names(record.application, environment, record.id).namespace,
+    }
 
 
 def _archetype_variables(record: RequestRecord, outputs: dict[str, str]) -> dict[str, str]:

@@ -203,7 +203,7 @@ async def read_apply_result(data: ReadApplyResult) -> ApplyResult:
         for change in data.approved.changes
     ]
     outputs = result.outputs
-    missing = {"identity_client_id", "identity_id", "key_vault_uri"} - set(outputs)
+    missing = {"deployment_client_id", "deployment_identity_id", "key_vault_uri"} - set(outputs)
     if missing:
         raise TransientIntegrationError(call, f"the outputs {', '.join(sorted(missing))} are missing")
     detail = f"plan = approved plan, {len(made)} resources"

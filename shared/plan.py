@@ -59,6 +59,7 @@ def estimate(body: ApplicationRequest) -> Estimate:
     return prices.estimate(archetypes.price_items(_objects(body)))
 
 
+NAMESPACE = "Microsoft.ContainerService/managedClusters/managedNamespaces"
 # Records that an optional system keeps of every application, whatever its archetype.
 RECORDS = {
     "servicenow": ("change request", "configuration item"),

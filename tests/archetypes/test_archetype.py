@@ -14,6 +14,7 @@ from tests.archetypes.rendering import ARCHETYPES, ROOT
 API = ARCHETYPES / "api"
 MODULE = ROOT / "infra" / "modules" / "application_environment"
 COUNTS: dict[str, dict[str, str | bool]] = {
+    "var.runs_in_cluster ? 1 : 0": {},
     "local.with_database ? 1 : 0": {"database": "postgres"},
     "local.with_cluster ? 1 : 0": {"cluster": "dedicated"},
     "var.platform_principal_id == null ? 0 : 1": {"platformAccess": True},

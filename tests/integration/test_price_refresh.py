@@ -40,6 +40,7 @@ LISTED: list[tuple[str, int, str, Decimal | int]] = [
     ("postgresql.flexible.MO_Standard_E2ds_v5", 1, "0.239487", MONTH),
     ("postgresql.storage.gb", 256, "0.115046", 1),
     ("service_bus.standard", 1, "0.01251", MONTH),
+    ("static_web_app.standard", 1, "8.38", 1),
     ("storage.blob.hot_lrs.gb", 100, "0.017", 1),
     ("storage.blob.hot_zrs.gb", 100, "0.0212", 1),
 ]

@@ -107,7 +107,7 @@ def test_what_azure_computes_is_no_difference() -> None:
 @pytest.mark.parametrize(
     ("guid", "role", "address"),
     [
-        ("4633458b-17de-408a-b874-0445c86b69e6", "Key Vault Secrets User", "workload_reads_secrets"),
+        ("4633458b-17de-408a-b874-0445c86b69e6", "Key Vault Secrets User", "workload_reads_secrets[0]"),
         ("B24988AC-6180-42A0-AB88-20F7382DD24C", "Contributor", "team"),
         ("8e3af657-a8ff-443c-a75c-2fe8c4bcb635", None, None),
     ],

@@ -2,10 +2,12 @@
 # assignment and a plan knows them beforehand.
 
 resource "azurerm_role_assignment" "workload_reads_secrets" {
+  count = var.runs_in_cluster ? 1 : 0
+
   name                             = uuidv5("url", "${var.names.key_vault}/workload/Key Vault Secrets User")
   scope                            = azurerm_key_vault.this.id
   role_definition_name             = "Key Vault Secrets User"
-  principal_id                     = azurerm_user_assigned_identity.workload.principal_id
+  principal_id                     = azurerm_user_assigned_identity.workload[0].principal_id
   principal_type                   = "ServicePrincipal"
   skip_service_principal_aad_check = true # the identity is seconds old: the directory may not know it yet
 }
@@ -43,6 +45,8 @@ resource "azurerm_role_assignment" "deployment_copies_images" {
 }
 
 resource "azurerm_role_assignment" "deployment_reaches_cluster" {
+  count = var.runs_in_cluster ? 1 : 0
+
   name                             = uuidv5("url", "${var.cluster_id}/${azurerm_user_assigned_identity.deployment.name}/reach")
   scope                            = local.cluster_scope
   role_definition_name             = "Azure Kubernetes Service Cluster User Role"
@@ -52,6 +56,8 @@ resource "azurerm_role_assignment" "deployment_reaches_cluster" {
 }
 
 resource "azurerm_role_assignment" "deployment_writes_namespace" {
+  count = var.runs_in_cluster ? 1 : 0
+
   name                             = uuidv5("url", "${var.cluster_id}/${var.namespace}/${azurerm_user_assigned_identity.deployment.name}/write")
   scope                            = "${local.cluster_scope}/namespaces/${var.namespace}"
   role_definition_name             = "Azure Kubernetes Service RBAC Writer"

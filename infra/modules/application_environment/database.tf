@@ -48,8 +48,8 @@ resource "azurerm_postgresql_flexible_server_active_directory_administrator" "wo
   server_name         = azurerm_postgresql_flexible_server.this[0].name
   resource_group_name = azurerm_resource_group.this.name
   tenant_id           = var.tenant_id
-  object_id           = azurerm_user_assigned_identity.workload.principal_id
-  principal_name      = azurerm_user_assigned_identity.workload.name
+  object_id           = azurerm_user_assigned_identity.workload[0].principal_id
+  principal_name      = azurerm_user_assigned_identity.workload[0].name
   principal_type      = "ServicePrincipal"
 }
 

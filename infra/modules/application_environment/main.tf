@@ -19,14 +19,16 @@ resource "azurerm_resource_group" "this" {
 
 # The identity the application runs under (AKS workload identity).
 resource "azurerm_user_assigned_identity" "workload" {
+  count = var.runs_in_cluster ? 1 : 0
+
   name                = var.names.identity
   location            = azurerm_resource_group.this.location
   resource_group_name = azurerm_resource_group.this.name
   tags                = local.tags
 }
 
-# The identity the repository's pipeline deploys with: it may push the application's images and change its namespace,
-# and it may not read what the application may read.
+# The identity the repository's pipeline deploys with: it may push the application's images and change its namespace
+# (or what the application runs on instead), and it may not read what the application may read.
 resource "azurerm_user_assigned_identity" "deployment" {
   name                = "${var.names.identity}-deploy"
   location            = azurerm_resource_group.this.location
@@ -35,6 +37,8 @@ resource "azurerm_user_assigned_identity" "deployment" {
 }
 
 resource "azurerm_dns_cname_record" "application" {
+  count = var.runs_in_cluster ? 1 : 0
+
   name                = var.dns.record
   zone_name           = var.dns.zone_name
   resource_group_name = var.dns.zone_resource_group

@@ -4,18 +4,18 @@ output "resource_group" {
 }
 
 output "identity_id" {
-  description = "Resource id of the workload identity; the federated credential of the pods hangs below it."
-  value       = azurerm_user_assigned_identity.workload.id
+  description = "Resource id of the workload identity; the federated credential of the pods hangs below it; null outside a cluster."
+  value       = one(azurerm_user_assigned_identity.workload[*].id)
 }
 
 output "identity_client_id" {
-  description = "Client id the application signs in with."
-  value       = azurerm_user_assigned_identity.workload.client_id
+  description = "Client id the application signs in with; null outside a cluster."
+  value       = one(azurerm_user_assigned_identity.workload[*].client_id)
 }
 
 output "identity_principal_id" {
-  description = "Object id of the workload identity, for role assignments elsewhere."
-  value       = azurerm_user_assigned_identity.workload.principal_id
+  description = "Object id of the workload identity, for role assignments elsewhere; null outside a cluster."
+  value       = one(azurerm_user_assigned_identity.workload[*].principal_id)
 }
 
 output "deployment_identity_id" {
@@ -45,12 +45,17 @@ output "database_name" {
 
 output "hostname" {
   description = "DNS name the application answers under."
-  value       = "${azurerm_dns_cname_record.application.name}.${azurerm_dns_cname_record.application.zone_name}"
+  value       = "${var.dns.record}.${var.dns.zone_name}"
 }
 
 output "cluster_id" {
   description = "Resource id of the cluster that the application runs in, its own one or the landing zone's."
   value       = local.cluster_scope
+}
+
+output "deployment_principal_id" {
+  description = "Object id of the deployment identity, for role assignments elsewhere."
+  value       = azurerm_user_assigned_identity.deployment.principal_id
 }
 
 output "action_group_id" {

@@ -106,6 +106,18 @@ variable "names" {
   }
 }
 
+variable "runs_in_cluster" {
+  description = "The application runs in the cluster: it gets an identity, its pipeline the namespace, its DNS name leads to the ingress. False: what it runs on instead brings these."
+  type        = bool
+  nullable    = false
+  default     = true
+
+  validation {
+    condition     = var.runs_in_cluster || (var.database == "none" && var.dedicated_cluster == null)
+    error_message = "runs_in_cluster: a database and a cluster of its own need a workload in the cluster."
+  }
+}
+
 variable "database" {
   description = "postgres for a PostgreSQL flexible server with one database, none for no database."
   type        = string

@@ -94,8 +94,8 @@ run "roles_are_on_the_new_cluster" {
 
   assert {
     condition = (
-      azurerm_role_assignment.deployment_reaches_cluster.scope == var.cluster_id &&
-      azurerm_role_assignment.deployment_writes_namespace.scope == "${var.cluster_id}/namespaces/payments-api-dev" &&
+      azurerm_role_assignment.deployment_reaches_cluster[0].scope == var.cluster_id &&
+      azurerm_role_assignment.deployment_writes_namespace[0].scope == "${var.cluster_id}/namespaces/payments-api-dev" &&
       output.cluster_id == var.cluster_id
     )
     error_message = "The pipeline must reach the cluster that was made, under the id that was planned."
@@ -118,4 +118,23 @@ run "another_id_is_refused" {
   }
 
   expect_failures = [var.dedicated_cluster]
+}
+
+run "outside_a_cluster_there_is_nothing_of_a_cluster" {
+  command = plan
+
+  variables {
+    runs_in_cluster   = false
+    dedicated_cluster = null
+    database          = "none"
+  }
+
+  assert {
+    condition = (
+      length(azurerm_user_assigned_identity.workload) + length(azurerm_dns_cname_record.application) +
+      length(azurerm_role_assignment.workload_reads_secrets) + length(azurerm_role_assignment.deployment_reaches_cluster) +
+      length(azurerm_role_assignment.deployment_writes_namespace) == 0
+    )
+    error_message = "What does not run in the cluster must have no rights there, and no identity that nobody uses."
+  }
 }

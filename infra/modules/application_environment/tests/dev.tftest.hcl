@@ -94,8 +94,8 @@ run "every_taggable_resource_carries_the_request" {
   assert {
     condition = alltrue([
       for tags in [
-        azurerm_resource_group.this.tags, azurerm_user_assigned_identity.workload.tags, azurerm_key_vault.this.tags,
-        azurerm_postgresql_flexible_server.this[0].tags, azurerm_dns_cname_record.application.tags,
+        azurerm_resource_group.this.tags, azurerm_user_assigned_identity.workload[0].tags, azurerm_key_vault.this.tags,
+        azurerm_postgresql_flexible_server.this[0].tags, azurerm_dns_cname_record.application[0].tags,
         azurerm_monitor_action_group.team.tags, azurerm_monitor_metric_alert.vault_availability.tags,
         azurerm_monitor_metric_alert.database_storage[0].tags,
       ] : tags["appstore-request-id"] == "req-7f3a" && tags["owner-team"] == "payments" && tags["exposure"] == "internal"
@@ -109,9 +109,9 @@ run "roles_are_least_privilege" {
 
   assert {
     condition = (
-      azurerm_role_assignment.workload_reads_secrets.role_definition_name == "Key Vault Secrets User" &&
-      azurerm_role_assignment.workload_reads_secrets.principal_id == "30000000-0000-0000-0000-000000000001" &&
-      azurerm_role_assignment.workload_reads_secrets.scope == azurerm_key_vault.this.id
+      azurerm_role_assignment.workload_reads_secrets[0].role_definition_name == "Key Vault Secrets User" &&
+      azurerm_role_assignment.workload_reads_secrets[0].principal_id == "30000000-0000-0000-0000-000000000001" &&
+      azurerm_role_assignment.workload_reads_secrets[0].scope == azurerm_key_vault.this.id
     )
     error_message = "The application reads secrets of its own vault and nothing more."
   }
@@ -206,7 +206,7 @@ run "the_cluster_is_the_landing_zones" {
   assert {
     condition = (
       length(azurerm_kubernetes_cluster.dedicated) == 0 &&
-      azurerm_role_assignment.deployment_reaches_cluster.scope == var.cluster_id &&
+      azurerm_role_assignment.deployment_reaches_cluster[0].scope == var.cluster_id &&
       output.cluster_id == var.cluster_id
     )
     error_message = "Without a cluster of its own the application runs in the one that is there."
