@@ -30,6 +30,7 @@ STAND_INS = (
     "github_issues",
     "kubernetes",
     "aks_commands",
+    "static_sites",
     "registry",
     "servicenow",
     "grafana",

@@ -28,8 +28,15 @@ SHELLS = {
     "python": ("python", "{0}"),
 }
 SIGNALS = ((signal.SIGINT, 7.5), (signal.SIGTERM, 2.5), (signal.SIGKILL, 5.0))
-DIRECT = "pypi.org,files.pythonhosted.org"
-CERTIFICATES = ("SSL_CERT_FILE", "GIT_SSL_CAINFO", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PIP_CERT")
+DIRECT = "pypi.org,files.pythonhosted.org,registry.npmjs.org"
+CERTIFICATES = (
+    "SSL_CERT_FILE",
+    "GIT_SSL_CAINFO",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "PIP_CERT",
+    "NODE_EXTRA_CA_CERTS",
+)
 FILES = {"GITHUB_OUTPUT": "output", "GITHUB_ENV": "env", "GITHUB_PATH": "path", "GITHUB_STEP_SUMMARY": "summary"}
 LINE_LIMIT = 4 * 1024 * 1024
 
@@ -279,11 +286,14 @@ def _base(kernel: Kernel, folder: Path) -> dict[str, str]:
     if not bundle.exists():
         extra = Path(own).read_bytes() if own and Path(own).exists() else b""
         bundle.write_bytes(kernel.ca_bundle.read_bytes() + b"\n" + extra)
-    kept = {name: value for name, value in os.environ.items() if name.startswith(("PIP_", "UV_"))}
+    kept = {
+        name: value for name, value in os.environ.items() if name.upper().startswith(("PIP_", "UV_", "NPM_CONFIG_"))
+    }
     indexes = [str(urlsplit(value).hostname) for value in kept.values() if value.startswith("http")]
     variables = kernel.child_environment()
     direct = ",".join([variables.get("NO_PROXY", ""), DIRECT, *indexes])
     caches = {"UV_CACHE_DIR": str(Path.home() / ".cache/uv"), "PIP_CACHE_DIR": str(Path.home() / ".cache/pip")}
+    caches["NPM_CONFIG_CACHE"] = str(Path.home() / ".npm")
     home = {"HOME": str(folder), "NO_PROXY": direct, "no_proxy": direct}
     # Programs that a hosted runner has; their stand-ins put them there.
     home |= {"PATH": os.pathsep.join([str(kernel.data_dir / "actions" / "tools"), variables.get("PATH", os.defpath)])}

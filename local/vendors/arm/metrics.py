@@ -44,6 +44,7 @@ KNOWN = {
         "Transactions": "Count",
         "UsedCapacity": "Bytes",
     },
+    "microsoft.web/staticsites": {"BytesSent": "Bytes", "SiteErrors": "Count", "SiteHits": "Count"},
 }
 SPAN = re.compile(r"(?P<since>[^/]+)/(?P<until>[^/]+)")
 

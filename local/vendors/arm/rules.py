@@ -6,6 +6,8 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
+from local.vendors.static_sites import shapes as static_sites
+
 from .errors import bad_request, conflict
 from .estate import Estate, Resource, iso
 from .ids import ResourceId
@@ -229,6 +231,11 @@ def _unique(estate: Estate, target: ResourceId, before: Resource | None, code: s
         raise conflict(code, f"The name '{target.name}' is already taken.")
 
 
+def custom_domain(estate: Estate, target: ResourceId, resource: Resource, _before: Resource | None) -> None:
+    if problem := static_sites.unready_domain(estate, target, resource):
+        raise bad_request("BadRequest", problem)
+
+
 def namespace(estate: Estate, target: ResourceId, _resource: Resource, _before: Resource | None) -> None:
     cluster = estate.get(target.scope)
     if cluster and cluster["properties"].get("powerState", {}).get("code") == "Stopped":
@@ -250,5 +257,7 @@ SHAPES: dict[str, Shape] = {
     "microsoft.containerservice/managedclusters": cluster,
     "microsoft.servicebus/namespaces": service_bus,
     "microsoft.storage/storageaccounts": storage_account,
+    "microsoft.web/staticsites": static_sites.site,
+    "microsoft.web/staticsites/customdomains": custom_domain,
     "microsoft.containerservice/managedclusters/managednamespaces": namespace,
 }

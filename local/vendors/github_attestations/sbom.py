@@ -1,6 +1,7 @@
-"""An SPDX document of what requirements files pin. https://spdx.github.io/spdx-spec/v2.3/."""
+"""An SPDX document of what the locks of a repository pin. https://spdx.github.io/spdx-spec/v2.3/."""
 
 import hashlib
+import json
 import re
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,11 +11,11 @@ PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?==([^\s;\\]+)", r
 
 
 def spdx(name: str, folder: Path) -> dict[str, Any]:
-    """The packages of `requirements.txt`, which is what goes into the image."""
-    text = (folder / "requirements.txt").read_text() if (folder / "requirements.txt").exists() else ""
+    """The packages of `requirements.txt` or of `package-lock.json`: what goes into the image."""
+    pins, text = _pins(folder)
     packages = [
         {
-            "SPDXID": f"SPDXRef-Package-{package.lower()}",
+            "SPDXID": f"SPDXRef-Package-{re.sub(r'[^a-z0-9.]+', '-', package.lower())}",
             "name": package,
             "versionInfo": version,
             "downloadLocation": "NOASSERTION",
@@ -22,11 +23,11 @@ def spdx(name: str, folder: Path) -> dict[str, Any]:
                 {
                     "referenceCategory": "PACKAGE-MANAGER",
                     "referenceType": "purl",
-                    "referenceLocator": f"pkg:pypi/{package.lower()}@{version}",
+                    "referenceLocator": f"pkg:{kind}/{package.lower()}@{version}",
                 }
             ],
         }
-        for package, version in PIN.findall(text)
+        for kind, package, version in pins
     ]
     return {
         "spdxVersion": "SPDX-2.3",
@@ -37,3 +38,14 @@ def spdx(name: str, folder: Path) -> dict[str, Any]:
         "creationInfo": {"created": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), "creators": ["Tool: local"]},
         "packages": packages,
     }
+
+
+def _pins(folder: Path) -> tuple[list[tuple[str, str, str]], str]:
+    """Type, name and version of each package, and the text that says so."""
+    python, node = folder / "requirements.txt", folder / "package-lock.json"
+    if node.is_file():
+        text = node.read_text()
+        entries = {name: entry for name, entry in json.loads(text)["packages"].items() if name and not entry.get("dev")}
+        return [("npm", name.rpartition("node_modules/")[2], entry["version"]) for name, entry in entries.items()], text
+    text = python.read_text() if python.is_file() else ""
+    return [("pypi", name, version) for name, version in PIN.findall(text)], text

@@ -34,6 +34,9 @@ class Ingress:
         if record is None:
             return web.Response(status=502, text=f"NXDOMAIN: {host} does not resolve\n")
         target = record["properties"].get("CNAMERecord", {}).get("cname", "").rstrip(".")
+        if target.endswith(".azurestaticapps.net"):
+            answer: web.StreamResponse = await self._kernel.vendor("static_sites").answer(request, host)
+            return answer
         place = self._place(host, target)
         if place is None:
             return web.Response(status=404, text="default backend - 404\n")

@@ -1,4 +1,4 @@
-"""The part of a Dockerfile that the registry stand-in builds: one stage on a Python base image.
+"""The part of a Dockerfile that the registry stand-in builds: one stage on a Python base image, or files alone.
 
 https://docs.docker.com/reference/dockerfile/
 """
@@ -34,6 +34,7 @@ class Image:
     user: str = ""
     ports: list[str] = field(default_factory=list)
     requirements: list[str] = field(default_factory=list)
+    files_only: bool = False
 
 
 def build(context: Path, dockerfile: Path) -> Image:
@@ -51,7 +52,7 @@ def build(context: Path, dockerfile: Path) -> Image:
         INSTRUCTIONS[word](image, context, rest)
     image.command = image.entrypoint + image.command
     missing = [name for name in image.requirements if name not in image.files]
-    if missing or not image.command:
+    if missing or not (image.command or image.files_only):
         raise BuildError(f"{dockerfile.name}: " + (f"{missing[0]} was not copied" if missing else "there is no CMD"))
     return image
 
@@ -63,10 +64,11 @@ def _instructions(text: str) -> list[tuple[str, str]]:
     return [(word.upper(), rest.strip()) for word, _, rest in pairs]
 
 
-def _base(_image: Image, _context: Path, base: str) -> None:
+def _base(image: Image, _context: Path, base: str) -> None:
     version = "{}.{}".format(*sys.version_info)
-    if not re.match(rf"(\S+/)?python:{re.escape(version)}\b", base) or " as " in base.lower():
-        raise BuildError(f"FROM {base}: the local builder has one stage on python:{version} only")
+    image.files_only = base == "scratch"  # nothing to start
+    if not image.files_only and not re.match(rf"(\S+/)?python:{re.escape(version)}\b(?!.* as )", base.lower()):
+        raise BuildError(f"FROM {base}: the local builder has one stage on python:{version} only, or on scratch")
 
 
 def _run(image: Image, _context: Path, text: str) -> None:

@@ -1,12 +1,16 @@
-"""`skopeo copy` of the local runner: an image from one registry to another as it is, so that its digest stays.
+"""`skopeo copy` and `docker create`/`cp` of the local runner: images by their digest, over the registry's API.
 
-https://github.com/containers/skopeo/blob/main/docs/skopeo-copy.1.md
+https://github.com/containers/skopeo/blob/main/docs/skopeo-copy.1.md,
+https://docs.docker.com/reference/cli/docker/container/create/, https://docs.docker.com/reference/cli/docker/container/cp/
 """
 
 import base64
 import hashlib
+import io
 import json
+import os
 import sys
+import tarfile
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -16,18 +20,55 @@ ACCEPT = "application/vnd.oci.image.manifest.v1+json"
 
 
 def main(arguments: list[str]) -> str:
-    """Copy; returns what the command prints."""
+    """Carry one command out, its program first; returns what it prints."""
     match arguments:
-        case ["copy", "--all", "--preserve-digests", source, target]:
+        case ["skopeo", "copy", "--all", "--preserve-digests", source, target]:
             return _copy(source.removeprefix("docker://"), target.removeprefix("docker://"))
-    sys.exit("skopeo: this runner has `skopeo copy --all --preserve-digests docker://<source> docker://<target>` only")
+        case ["docker", "create", "--name", name, image, _]:
+            return _create(_containers() / name, image)
+        case ["docker", "cp", source, target]:
+            name, _, path = source.partition(":")
+            return _take(_containers() / name, path, Path(target))
+    sys.exit(f"{arguments[0]}: this runner has `skopeo copy --all --preserve-digests`, `docker create`, `cp` only")
+
+
+def _containers() -> Path:
+    return Path(os.environ["RUNNER_TEMP"]) / "containers"
+
+
+def _create(container: Path, image: str) -> str:
+    """The files of an image; there is no program to start."""
+    place, _, digest = image.partition("@")
+    server, _, name = place.partition("/")
+    manifest = _manifest(server, name, digest)
+    container.mkdir(parents=True)
+    for layer in json.loads(manifest)["layers"]:
+        blob = _call(server, "GET", f"/v2/{name}/blobs/{layer['digest']}")
+        if f"sha256:{hashlib.sha256(blob).hexdigest()}" != layer["digest"]:
+            sys.exit(f"docker: layer verification failed for digest {layer['digest']}")
+        with tarfile.open(fileobj=io.BytesIO(blob)) as archive:
+            archive.extractall(container, filter="data")
+    return digest.removeprefix("sha256:")
+
+
+def _take(container: Path, path: str, target: Path) -> str:
+    found = container / path.lstrip("/")
+    if not found.is_dir() or target.exists():
+        sys.exit(f"docker: {path} of {container.name} is no folder, or {target} is there: a folder to a new place only")
+    found.rename(target)
+    return f"Successfully copied to {target.absolute()}"
+
+
+def _manifest(server: str, name: str, digest: str) -> bytes:
+    manifest = _call(server, "GET", f"/v2/{name}/manifests/{digest}")
+    if f"sha256:{hashlib.sha256(manifest).hexdigest()}" != digest:
+        sys.exit(f"FATA: Manifest does not match provided manifest digest {digest}")
+    return manifest
 
 
 def _copy(source: str, target: str) -> str:
     (server, _, name), digest = source.partition("@")[0].partition("/"), source.partition("@")[2]
-    manifest = _call(server, "GET", f"/v2/{name}/manifests/{digest}")
-    if f"sha256:{hashlib.sha256(manifest).hexdigest()}" != digest:
-        sys.exit(f"FATA: Manifest does not match provided manifest digest {digest}")
+    manifest = _manifest(server, name, digest)
     to, _, place = target.partition("/")
     wanted, _, tag = place.rpartition(":")
     document = json.loads(manifest)
