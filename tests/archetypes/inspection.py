@@ -12,6 +12,10 @@ import helm_python
 import kubernetes_validate
 import yaml
 
+from local import npm
+from local.npm import CACHE
+from tests.archetypes.rendering import ARCHETYPES
+
 TOOLS = Path(sys.executable).parent
 KUBERNETES = "1.34"
 DIGEST = "sha256:" + "ab" * 32
@@ -33,18 +37,43 @@ LINTERS = {
     "dependabot": ("check-jsonschema", "--builtin-schema", "vendor.dependabot", ".github/dependabot.yml"),
     "hadolint": ("hadolint", "Dockerfile"),
     "yamllint": ("yamllint", "--strict", "."),
+    "biome": ("node_modules/.bin/biome", "ci"),
+    "types": ("node_modules/.bin/tsc", "--noEmit"),
 }
+OF_PYTHON, OF_NODE = {"ruff check", "ruff format"}, {"biome", "types"}
+NODE_PACKAGES = CACHE / "archetype-node"
+
+
+def linters(archetype: str) -> dict[str, tuple[str, ...]]:
+    """The tools that fit the language of an archetype's repository."""
+    other = OF_PYTHON if in_node(archetype) else OF_NODE
+    return {name: command for name, command in LINTERS.items() if name not in other}
+
+
+def in_node(archetype: str) -> bool:
+    """Whether the archetype's repository is an npm package."""
+    return (ARCHETYPES / archetype / "skeleton" / "package.json").is_file()
+
+
+def with_packages(repository: Path) -> Path:
+    """Give a repository of Node.js the packages of its lock, installed once on this machine."""
+    if (repository / "package.json").is_file() and not (repository / "node_modules").exists():
+        packages = npm.install(npm.find_node(), repository, NODE_PACKAGES)
+        (repository / "node_modules").symlink_to(packages, target_is_directory=True)
+    return repository
 
 
 def run(repository: Path, *command: str) -> str:
     """Run a program in the repository; its own plugins only, its output as the failure."""
     environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     environment.pop("GITHUB_STEP_SUMMARY", None)
+    environment["PATH"] = f"{Path(npm.find_node()).parent}{os.pathsep}{environment['PATH']}"
+    program = with_packages(repository) / command[0] if "/" in command[0] else TOOLS / command[0]
     arguments = [
         str(path) for part in command[1:] for path in (sorted(repository.glob(part)) if "*" in part else [part])
     ]
     done = subprocess.run(
-        [str(TOOLS / command[0]), *arguments],
+        [str(program), *arguments],
         cwd=repository,
         env=environment,
         capture_output=True,
@@ -58,6 +87,11 @@ def run(repository: Path, *command: str) -> str:
 
 def own_tests(repository: Path) -> int:
     """Run the repository's tests; return how many passed."""
+    if (repository / "package.json").is_file():
+        output = run(repository, "node_modules/.bin/vitest", "run", "--no-color")
+        found = re.search(r"Tests +(\d+) passed", output)
+        assert found, output
+        return int(found.group(1))
     output = run(repository, "python", "-m", "pytest", "-q", "-p", "no:cacheprovider")
     found = re.search(r"(\d+) passed", output)
     assert found, output

@@ -20,13 +20,15 @@ def catalogue_entry(archetype: str) -> dict[str, Any]:
 
 
 def combinations(archetype: str) -> list[dict[str, Any]]:
-    """Every combination of the parameters: the values of an enumeration, both of a boolean, the ends of a range."""
+    """Every combination of the parameters: values of an enumeration, both of a boolean, the ends of a range."""
     properties = catalogue_entry(archetype)["parameters"]["properties"]
     values = {name: _values(rule) for name, rule in properties.items()}
     return [dict(zip(values, combination, strict=True)) for combination in itertools.product(*values.values())]
 
 
 def _values(rule: dict[str, Any]) -> list[Any]:
+    if "const" in rule:
+        return [rule["const"]]
     if rule["type"] == "boolean":
         return [True, False]
     return list(rule.get("enum") or dict.fromkeys((rule["default"], rule.get("maximum", rule["default"]))))

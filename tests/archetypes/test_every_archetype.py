@@ -26,6 +26,7 @@ COUNTS: dict[str, dict[str, object]] = {
     "local.with_cluster ? 1 : 0": {"cluster": "dedicated"},
     "var.platform_principal_id == null ? 0 : 1": {"platformAccess": True},
     "var.source_registry_id == null ? 0 : 1": {},  # the scope says where
+    "var.runs_in_cluster ? 1 : 0": {},  # the stack says whether
 }
 OF_KEDA = {"ScaledObject", "TriggerAuthentication"}
 
@@ -44,16 +45,37 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Render:
     return one
 
 
-def all_combinations() -> list[Any]:
+def all_combinations(names: list[str]) -> list[Any]:
     """The first one of each archetype belongs to the suite, the others to the long proofs."""
     return [
         pytest.param(name, number, marks=[pytest.mark.long] if number else [], id=f"{name}-{number}")
-        for name in OTHERS
+        for name in names
         for number in range(len(combinations(name)))
     ]
 
 
-every_combination = pytest.mark.parametrize(("archetype", "number"), all_combinations())
+def in_cluster(names: list[str]) -> list[str]:
+    """The archetypes that are deployed by a chart."""
+    return [
+        name
+        for name in names
+        if any(
+            (ARCHETYPES / layer / "skeleton/deploy/chart").is_dir()
+            for layer in (*catalogue_entry(name)["layers"], name)
+        )
+    ]
+
+
+every_combination = pytest.mark.parametrize(("archetype", "number"), all_combinations(OTHERS))
+every_chart = pytest.mark.parametrize(("archetype", "number"), all_combinations(in_cluster(OTHERS)))
+every_linter = pytest.mark.parametrize(
+    ("archetype", "number", "linter"),
+    [
+        pytest.param(*item.values, linter, marks=item.marks, id=f"{item.id}-{linter}")
+        for item in all_combinations(OTHERS)
+        for linter in inspection.linters(str(item.values[0]))
+    ],
+)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -77,22 +99,34 @@ def test_stack_lists_exactly_what_terraform_makes(name: str) -> None:
     for module, source in re.findall(
         r'^module "(\w+)" \{\n  source = "([^"]+)"', (stack / "main.tf").read_text(), re.MULTILINE
     ):
-        for address, when in _resources((stack / source).resolve()):
+        outside = module == "environment" and "runs_in_cluster       = false" in (stack / "main.tf").read_text()
+        for address, when in _resources((stack / source).resolve(), outside=outside):
             made.add((f"module.{module}.{address}", when))
-    listed = {
-        (item.name, tuple(item.when.items()))
-        for item in archetypes.stack_objects(name, ARCHETYPES)
-        if item.owner == "terraform"
-    }
-    known = {*catalogue_entry(name)["parameters"]["properties"], "platformAccess"}
+    properties = catalogue_entry(name)["parameters"]["properties"]
+    listed = _listed(name, properties)
+    known = {*properties, "platformAccess"}
     assert listed == {(address, when) for address, when in made if {key for key, _ in when} <= known}
 
 
-def _resources(module: Path) -> list[tuple[str, tuple[tuple[str, object], ...]]]:
+def _listed(name: str, properties: dict[str, Any]) -> set[tuple[str, tuple[tuple[str, object], ...]]]:
+    """Name and condition of each object; one that is listed for every value of a parameter has none."""
+    objects = [item for item in archetypes.stack_objects(name, ARCHETYPES) if item.owner == "terraform"]
+    listed = {(item.name, tuple(item.when.items())) for item in objects}
+    for parameter, rule in properties.items():
+        for address in {item.name for item in objects}:
+            each = {(address, ((parameter, value),)) for value in rule.get("enum", [])}
+            if each and each <= listed:
+                listed = listed - each | {(address, ())}
+    return listed
+
+
+def _resources(module: Path, *, outside: bool) -> list[tuple[str, tuple[tuple[str, object], ...]]]:
     text = "\n".join(path.read_text(encoding="utf-8") for path in sorted(module.glob("*.tf")))
     found = []
     for kind, name, body in re.findall(r'^resource "(\w+)" "(\w+)" \{\n(.*?)^\}', text, re.MULTILINE | re.DOTALL):
         count = re.search(r"^  count = (.+)$", body, re.MULTILINE)
+        if outside and count and count.group(1) in ("var.runs_in_cluster ? 1 : 0", "local.with_database ? 1 : 0"):
+            continue
         condition = COUNTS[count.group(1)] if count else {}
         found.append((f"{kind}.{name}{'[0]' if count else ''}", tuple(condition.items())))
     return found
@@ -109,7 +143,7 @@ def test_stack_takes_what_the_archetype_gives(name: str) -> None:
     assert all(re.search(rf"^    {key} += string$", variables, re.MULTILINE) for key in entry.get("names", {}))
     taken = {source["output"] for source in entry["pipeline"].values() if "output" in source}
     assert taken | {credential["identity"] for credential in entry["credentials"]} <= outputs
-    assert {"identity_client_id", "identity_id", "key_vault_uri"} <= outputs
+    assert {"deployment_client_id", "deployment_identity_id", "key_vault_uri"} <= outputs
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -120,8 +154,7 @@ def test_prices_are_known_and_complete(name: str) -> None:
         assert {key for prices in item.prices.values() for key in prices} <= set(known)
 
 
-@pytest.mark.parametrize("linter", inspection.LINTERS)
-@every_combination
+@every_linter
 def test_linter_finds_nothing(rendered: Render, archetype: str, number: int, linter: str) -> None:
     inspection.run(rendered(archetype, number), *inspection.LINTERS[linter])
 
@@ -132,7 +165,7 @@ def test_own_tests_pass(rendered: Render, archetype: str, number: int) -> None:
 
 
 @pytest.mark.parametrize("environment", ["dev", "qa", "prod"])
-@every_combination
+@every_chart
 def test_chart_renders_and_its_policies_let_it_pass(
     rendered: Render, archetype: str, number: int, environment: str
 ) -> None:
@@ -174,7 +207,7 @@ def judge(repository: Path, objects: list[dict[str, Any]]) -> list[str]:
     return [str(message) for message in json.loads(engine.eval_rule_as_json("data.deployment.deny"))]
 
 
-@pytest.mark.parametrize("archetype", NAMES)
+@pytest.mark.parametrize("archetype", in_cluster(NAMES))
 def test_policies_keep_their_own_tests(rendered: Render, archetype: str) -> None:
     folder = rendered(archetype, 0) / "policy"
     engine = regorus.Engine()
@@ -224,3 +257,8 @@ def test_every_requirement_is_pinned(rendered: Render, archetype: str) -> None:
     assert [
         line for line in lines if not re.fullmatch(r"#.*|-r requirements\.txt|[a-z0-9-]+(\[binary\])?==[\w.]+", line)
     ] == []
+    manifest = repository / "package.json"
+    packages = json.loads(manifest.read_text(encoding="utf-8")) if manifest.is_file() else {}
+    wanted = packages.get("dependencies", {}) | packages.get("devDependencies", {})
+    assert {name: version for name, version in wanted.items() if not re.fullmatch(r"\d+\.\d+\.\d+", version)} == {}
+    assert files or wanted

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from tests.archetypes.rendering import HOSTILE, combinations, render_order
-from tests.archetypes.test_every_archetype import NAMES, _values, manifests
+from tests.archetypes.test_every_archetype import NAMES, _values, in_cluster, manifests
 
 ASKED_FOR = "APPSTORE_ARCHETYPE_TOOLS"
 pytestmark = [
@@ -21,6 +21,7 @@ pytestmark = [
 EVERY = [
     pytest.param(name, number, id=f"{name}-{number}") for name in NAMES for number in range(len(combinations(name)))
 ]
+IN_CLUSTER = [item for item in EVERY if item.values[0] in in_cluster(NAMES)]
 every_combination = pytest.mark.parametrize(("archetype", "number"), EVERY)
 
 type Render = Callable[[str, int], Path]
@@ -79,14 +80,20 @@ def test_the_bill_of_materials_names_what_is_pinned(rendered: Render, archetype:
     repository = rendered(archetype, number)
     document = json.loads(tool("tools", repository, "syft", "dir:.", "--output", "cyclonedx-json", "--quiet"))
     found = {component["name"].lower() for component in document["components"]}
-    lines = (repository / "requirements.txt").read_text(encoding="utf-8").splitlines()
-    pinned = {line.partition("==")[0].partition("[")[0] for line in lines if "==" in line}
+    pinned = _pinned(repository)
     assert pinned
     assert pinned <= found
 
 
+def _pinned(repository: Path) -> set[str]:
+    if (repository / "package.json").is_file():
+        return set(json.loads((repository / "package.json").read_text(encoding="utf-8"))["dependencies"])
+    lines = (repository / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    return {line.partition("==")[0].partition("[")[0] for line in lines if "==" in line}
+
+
 @pytest.mark.parametrize("environment", ["dev", "prod"])
-@every_combination
+@pytest.mark.parametrize(("archetype", "number"), IN_CLUSTER)
 def test_checkov_finds_nothing(rendered: Render, archetype: str, number: int, environment: str, tmp_path: Path) -> None:
     repository = rendered(archetype, number)
     objects = manifests(repository / "deploy/chart", _values(repository, environment))

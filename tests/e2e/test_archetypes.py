@@ -63,6 +63,7 @@ def test_an_archetype_in_the_folder_of_a_running_app_is_ordered_and_runs(desk: D
 OTHERS: dict[str, tuple[dict[str, object], str, int]] = {
     "worker": ({"scaleToZero": False, "maxDeliveryCount": 3}, "the rollout counts", 8),
     "data_job": ({"schedule": "15 2 * * 1-5"}, "a whole run on the sample counts", 7),
+    "spa": ({"sku": "Free"}, "200", 7),
 }
 
 
