@@ -78,7 +78,7 @@ test-backstage: setup-dev ## the Backstage client and its stand-in against a rea
 
 test-archetypes: setup-dev ## every archetype in every combination of its parameters, by the tools of its owner team and pipeline
 	@tests/archetypes/tools.sh
-	@exec env APPSTORE_ARCHETYPE_TOOLS=$(CURDIR)/.local/cache/archetype-tools $(PYTHON) -m pytest tests/archetypes -n $(WORKERS) $(PYTEST_ARGS)
+	@exec env APPSTORE_ARCHETYPE_TOOLS=$(CURDIR)/.local/cache/archetype-tools $(PYTHON) -m pytest tests/archetypes tests/infra/test_checkov.py -n $(WORKERS) $(PYTEST_ARGS)
 
 test-package: setup-dev ## build the deployment package, unpack it elsewhere, install only requirements.txt, run it
 	@exec $(PYTHON) -m local.package

@@ -6,6 +6,10 @@ locals {
 }
 
 resource "azurerm_storage_account" "this" {
+  #checkov:skip=CKV_AZURE_33:there is no queue in this account
+  #checkov:skip=CKV2_AZURE_1:encrypted twice by the platform; a key of our own would be one more thing to lose the data with
+  #checkov:skip=CKV2_AZURE_33:closed to the public network; the landing zone makes the private endpoint
+  #checkov:skip=CKV_AZURE_206:ZRS in prod; what dev and qa hold is made again by a run
   name                              = var.names.storage_account
   location                          = var.location
   resource_group_name               = var.resource_group
@@ -22,9 +26,21 @@ resource "azurerm_storage_account" "this" {
   infrastructure_encryption_enabled = true
   public_network_access_enabled     = var.public_network_access
   tags                              = var.tags
+
+  # A file or a container that was removed can be brought back for so long.
+  blob_properties {
+    delete_retention_policy {
+      days = local.is_production ? 30 : 7
+    }
+
+    container_delete_retention_policy {
+      days = local.is_production ? 30 : 7
+    }
+  }
 }
 
 resource "azurerm_storage_container" "data" {
+  #checkov:skip=CKV2_AZURE_21:the diagnostic setting below logs reads, writes and removals
   name                  = "data"
   storage_account_id    = azurerm_storage_account.this.id
   container_access_type = "private"
