@@ -68,6 +68,21 @@ async def _ours(promotion_id: str) -> Change:
 
 
 @activity
+async def withdraw_release_change(data: ActivityInput) -> Nothing:
+    """Cancel the change of a promotion that ended before anything was deployed by it.
+
+    Idempotency: what is closed or cancelled stays as it is; no change is success.
+    """
+    record = await _record(data)
+    found = await servicenow.find_changes(record.id)
+    for change in found:
+        action = Action("undo", "change request", change.number, record.id)
+        allowed = permit(action, Facts(owned_by=change.correlation_id))
+        await servicenow.cancel_change(change, f"promotion {record.id} is {record.state}", allowed)
+    return Nothing(detail=", ".join(change.number for change in found) or "no change")
+
+
+@activity
 async def check_release_conflicts(data: ActivityInput) -> Nothing:
     """Let the instance check the change against its calendars and other changes.
 

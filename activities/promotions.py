@@ -1,6 +1,7 @@
 """The promotion itself: its state and its end. These write the register and call no vendor."""
 
 from activities._activity import look
+from activities._promotion import move
 from shared.clock import utc_now
 from shared.errors import StateConflictError
 from shared.models.promotions import (
@@ -64,14 +65,9 @@ async def set_promotion_state(data: SetPromotionState) -> Nothing:
     if record.attempt != run.attempt:
         return Nothing(detail=f"attempt {run.attempt} is over")
     detail = data.problem.detail if data.problem else f"the promotion is {state.replace('_', ' ')}"
+    update = {"state": state, "problem": data.problem}
     try:
-        record = await promotions.transition(
-            run.application,
-            run.request_id,
-            lambda old: old.model_copy(update={"state": state, "problem": data.problem}),
-            _entry(record, state, detail),
-            expect=_BEFORE[state],
-        )
+        record = await move(record, update, _entry(record, state, detail), expect=_BEFORE[state])
     except StateConflictError as error:
         if error.state != state:
             return Nothing(detail=f"not {state}: the promotion is {error.state}")

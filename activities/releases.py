@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from activities._activity import activity, look
+from activities._promotion import move
 from shared import approval_rules, attestations, freezes, policies, releases
 from shared.approvals import ApprovalNeed
 from shared.canonical import canonical_json, sha256_hex
@@ -153,9 +154,7 @@ def _denial(denied: list[Verdict]) -> Problem:
 async def _refuse(record: PromotionRecord, release: Release, problem: Problem) -> PromotionRecord:
     entry = Entry(f"{record.id}:refused:{record.attempt}", utc_now(), "appstore", "refuse", record.id, problem.detail)
     update = {"state": _S.REFUSED, "problem": problem, "release": release if release.digest else None}
-    return await promotions.transition(
-        record.application, record.id, lambda old: old.model_copy(update=update), entry, expect=[_S.EVALUATING]
-    )
+    return await move(record, update, entry, expect=(_S.EVALUATING,))
 
 
 async def _put_up(
@@ -206,9 +205,7 @@ async def _put_up(
     }
     detail = f"{release.digest[:19]} may go to {record.target} by the rules {reference.rules_revision[:12]}"
     entry = Entry(f"{record.id}:judged:{record.attempt}", utc_now(), "appstore", "judge", record.id, detail)
-    return await promotions.transition(
-        record.application, record.id, lambda old: old.model_copy(update=update), entry, expect=[_S.EVALUATING]
-    )
+    return await move(record, update, entry, expect=(_S.EVALUATING,))
 
 
 async def _needs(record: PromotionRecord, findings: list[str]) -> list[ApprovalNeed]:

@@ -1,5 +1,7 @@
 """One release to the next stage, or a stage back to the release before: gates, approval, change, pipeline, proof."""
 
+from contextlib import suppress
+
 import azure.durable_functions as df
 
 from orchestrators._blueprint import orchestrator
@@ -23,6 +25,7 @@ _S = PromotionState
 _RECORDS = "servicenow"
 _MANDATORY = frozenset({"prod"})  # no change in production without a change request
 _GATE = "start_release"
+_NOTHING_DEPLOYED = frozenset({_S.REFUSED, _S.REJECTED, _S.EXPIRED, _S.CANCELLED})
 
 
 @orchestrator(PromoteInput)
@@ -37,6 +40,7 @@ def promote(context: df.DurableOrchestrationContext, data: PromoteInput) -> Step
         problem = error.outcome.problem or Problem(code="internal", title="A step failed", detail="no reason was given")
         refused = problem.code == "policy-denied" and problem.step == _GATE
         yield from _set(context, run, data, _S.REFUSED if refused else _S.PARKED, problem)
+        yield from _withdrawn(context, run, data)
         return error.outcome
 
 
@@ -50,6 +54,7 @@ def _promote(context: df.DurableOrchestrationContext, run: Run, data: PromoteInp
     if promotion.state == _S.AWAITING_APPROVAL:
         promotion = yield from _decided(context, run, data)
     if promotion.state not in (_S.DEPLOYING, _S.VERIFYING) or promotion.release is None:
+        yield from _withdrawn(context, run, data)
         return Outcome.done(dict(promotion.document()))
     yield from leased(context, run, data.pace)
     lacking = yield from _change_opened(context, run, data, promotion)
@@ -81,6 +86,19 @@ def _decided(context: df.DurableOrchestrationContext, run: Run, data: PromoteInp
         winner = yield context.task_any([event, timer])
         if winner != timer:
             timer.cancel()
+
+
+def _withdrawn(context: df.DurableOrchestrationContext, run: Run, data: PromoteInput) -> Steps[None]:
+    """Cancel the change of a promotion that ended before it deployed anything.
+
+    A change that cannot be cancelled is a failed step, which an operator sees; the promotion has ended all the same.
+    """
+    document = yield from call(context, "read_promotion", ActivityInput(run=run), data.pace)
+    promotion = PromotionSnapshot.model_validate(document)
+    if promotion.state in _NOTHING_DEPLOYED and "open_release_change" in promotion.done:
+        removal = run.model_copy(update={"undo": True})
+        with suppress(StepFailedError):
+            yield from call(context, "withdraw_release_change", ActivityInput(run=removal), data.pace)
 
 
 def _change_opened(

@@ -9,6 +9,7 @@ from shared.models.messages import Fact, IntentRecord, Link, Message, MessageKin
 from shared.models.operations import OperationRecord, OperationState
 from shared.models.plan import MadeObject
 from shared.models.problem import Problem
+from shared.models.promotions import PromotionKind, PromotionRecord, PromotionState
 from shared.models.records import RequestRecord
 
 _K = MessageKind
@@ -155,6 +156,40 @@ def operation(record: OperationRecord, request: RequestRecord, base: str) -> Mes
         text=text,
         facts=facts,
         next_steps=steps,
+    )
+
+
+def promotion(record: PromotionRecord, request: RequestRecord, base: str) -> Message:
+    """What became of a promotion that needs somebody: it waits for a decision, or did not end as it was meant to."""
+    place = f"{base}/applications/{record.application}/promotions/{record.id}"
+    steps = {
+        PromotionState.AWAITING_APPROVAL: [
+            f"Look at the document: GET {place}/document",
+            f"Then decide until {record.decide_before}: POST {place}/approve or {place}/reject",
+        ],
+        PromotionState.PARKED: [
+            f"Remove the cause, then go on: POST {place}/retry",
+            f"Or stop it: POST {place}/cancel",
+        ],
+        PromotionState.DEGRADED: [f"When that system answers again: POST {place}/retry"],
+    }
+    waits = record.state is PromotionState.AWAITING_APPROVAL
+    words = "waits for an approval" if waits else f"is {record.state.replace('_', ' ')}"
+    what = "The way back" if record.kind is PromotionKind.ROLL_BACK else "The promotion"
+    facts = [
+        Fact(name="From", value=f"{record.source} to {record.target}"),
+        Fact(name="Image", value=record.release.digest if record.release else "not chosen yet"),
+        Fact(name="Asked by", value=record.requester_name),
+        Fact(name="Owner", value=request.body.owner_team),
+        Fact(name="Promotion", value=f"{record.id}, attempt {record.attempt}"),
+        Fact(name="Request", value=request.id),
+    ]
+    return Message(
+        kind=_K.PROMOTION,
+        title=f"{what} of {record.application} to {record.target} {words}",
+        text=record.problem.detail if record.problem else record.reason or "",
+        facts=facts,
+        next_steps=steps.get(record.state, ["Ask again when the cause is gone."]),
     )
 
 

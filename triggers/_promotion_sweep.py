@@ -23,7 +23,16 @@ async def sweep_promotions(client: Any) -> None:
             await apart(record.id, _look_after(client, record))
     async for record in promotions.in_states(_DECIDED):
         if not older(record.updated_at, HINT_SECONDS):
-            await wake(client, record)
+            await apart(record.id, _remind(client, record))
+
+
+async def _remind(client: Any, record: PromotionRecord) -> None:
+    """What was decided is looked at again; one that was cancelled while it was parked has to be started for that."""
+    status = await client.get_status(record.instance_id)
+    if status is None or status.runtime_status is None:
+        await start(client, record)
+    else:
+        await wake(client, record)
 
 
 async def _look_after(client: Any, record: PromotionRecord) -> None:

@@ -216,7 +216,14 @@ async def reject_promotion(call: Call) -> Answer:
 )
 async def cancel_promotion(call: Call) -> Answer:
     """Stop before anything is deployed; what is deployed is rolled back instead."""
-    return await _simple(call, Decision.CANCEL, lambda old: old.model_copy(update={"state": _S.CANCELLED}))
+
+    def change(old: PromotionRecord) -> PromotionRecord:
+        update: dict[str, object] = {"state": _S.CANCELLED}
+        if old.state is _S.PARKED:  # no orchestration is left that could withdraw its change request: a new one does
+            update |= {"attempt": old.attempt + 1, "instance_id": promote_instance(old.id, old.attempt + 1)}
+        return old.model_copy(update=update)
+
+    return await _simple(call, Decision.CANCEL, change)
 
 
 @endpoint(

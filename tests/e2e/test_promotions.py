@@ -13,6 +13,7 @@ from local.sign_in import GITHUB, github_headers
 from local.stack import Stack
 from tests.e2e.driver import Desk, Document, until
 from tests.e2e.estate import Estate
+from tests.e2e.test_archetypes import OTHERS
 from tests.e2e.test_crash_matrix import StackFactory, points
 
 STAGES = ["dev", "qa", "prod"]
@@ -23,11 +24,13 @@ DAY = 86_400
 class Promoter:
     """A person who promotes one application."""
 
-    def __init__(self, desk: Desk, name: str) -> None:
-        self.desk, self.name = desk, name
+    def __init__(self, desk: Desk, name: str, archetype: str = "api") -> None:
+        self.desk, self.name, self.archetype = desk, name, archetype
 
-    def onboard(self) -> Document:
-        request_id = self.desk.order(self.name, environments=STAGES, criticality="low")
+    def onboard(self, *stages: str) -> Document:
+        changes: Document = {} if self.archetype == "api" else {"archetype": self.archetype, "parameters": {}}
+        wanted = list(stages) or STAGES
+        request_id = self.desk.order(self.name, environments=wanted, criticality="low", **changes)
         planned = self.desk.wait(request_id, "awaiting_approval", seconds=900)
         self.desk.approve(request_id, planned["plan"]["digest"])
         request = self.desk.wait(request_id, "succeeded", "parked", seconds=1200)
@@ -152,6 +155,23 @@ def test_one_release_goes_through_to_prod_by_one_digest_and_back(desk: Desk) -> 
     assert promoter.health("qa")["digest"] == digest
     assert promoter.show(newer["id"])["state"] == "rolled_back"
     assert back["rollsBack"] == newer["id"]
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("archetype", OTHERS)
+def test_every_archetype_is_promoted_by_one_digest(desk: Desk, archetype: str) -> None:
+    promoter = Promoter(desk, f"{archetype.replace('_', '-')}-stages", archetype)
+    promoter.onboard("dev", "qa")
+    digest = promoter.recorded("dev")
+    assert re.fullmatch(r"sha256:[0-9a-f]{64}", digest)
+    promoted = promoter.run("dev", "qa", "succeeded", key=f"{archetype}-one")
+    assert promoted["release"]["digest"] == promoter.recorded("qa") == digest
+    _require_closed_change(desk.stack, promoted)
+    if archetype == "spa":
+        site = f"https://{promoter.name}.qa.apps.contoso.com"
+        assert desk.stack.vendors.get(f"{site}/settings.json").json() == {"environment": "qa"}
+        assert desk.stack.vendors.get(f"{site}/health.json").json()["version"] == promoted["release"]["commit"]
 
 
 def _require_refused(promoter: Promoter, digest: str) -> None:

@@ -154,7 +154,11 @@ class Source:
 
 async def source(world: World, *, complete: bool = True) -> Source:
     """An application in the register as active, and its repository; with all evidence for qa, or with none."""
-    request = await world.order(environments=["dev", "qa", "prod"], criticality="low")
+    stages, parameters = (
+        ["dev", "qa", "prod"],
+        {"database": "none", "publicEndpoint": True},
+    )  # databases count for a quota
+    request = await world.order(environments=stages, criticality="low", parameters=parameters)
     await world.value("ensure_repository", ActivityInput(run=run_of(request)))
     row = await read(request.application, requests.APPLICATION)
     assert row

@@ -6,13 +6,18 @@ from typing import Any
 
 import pytest
 
+from orchestrators.promote import promote
 from shared import freezes
 from shared.canonical import sha256_hex
-from shared.clients import blobs
+from shared.clients import blobs, servicenow
 from shared.clock import utc_now
 from shared.errors import RequestRejectedError
+from shared.instance_ids import promote_instance
+from shared.models.messages import MessageKind
+from shared.models.problem import Problem
 from shared.models.promotions import (
     EvaluatePromotion,
+    PromoteInput,
     PromotionKind,
     PromotionState,
     Release,
@@ -21,12 +26,14 @@ from shared.models.promotions import (
 )
 from shared.models.records import ApplicationRecord
 from shared.models.runs import ActivityInput
-from shared.register import promotions, requests
+from shared.register import intents, promotions, requests
+from tests.integration.day2 import Conductor
 from tests.integration.releases import DIGEST, OTHER, SLSA, SPDX, Source, forged, run_for, source
 from tests.integration.world import REQUESTER, DurableClient, World, caller
 from triggers import http_promotions
 from triggers._http import Call
 
+PROBLEM = Problem(code="internal", title="A step failed", detail="The pipeline stopped.")
 FROZEN = """
 freezes:
   - id: now
@@ -232,3 +239,61 @@ async def test_an_approval_counts_for_the_document_that_was_shown(released: Sour
     assert [decision["actor"] for decision in seen.document["decisions"]] == ["approver", "admin"]
     assert seen.document["openApprovals"] == []
     assert {item["environment"] for item in [d["about"] for d in seen.document["policyDecisions"]]} == {"prod"}
+
+
+async def _notices(place: Source) -> list[str]:
+    kept = await intents.of_request(place.name, place.request.id)
+    return [intent.message.title for intent in kept if intent.kind is MessageKind.PROMOTION]
+
+
+async def test_the_channel_is_told_once_what_needs_somebody(released: Source) -> None:
+    """Of two runs that judge at once, of an approval that is missing, and of a run that stopped."""
+    released.deployed("qa", days_ago=2)
+    record = await _judge(released, source="qa", target="prod")
+    for _ in range(2):
+        await released.world.value("evaluate_promotion", EvaluatePromotion(run=run_for(record), at=utc_now()))
+    waits = f"The promotion of {released.name} to prod waits for an approval"
+    assert await _notices(released) == [waits]
+    for _ in range(2):
+        parked = SetPromotionState(run=run_for(record), state=PromotionState.PARKED, problem=PROBLEM)
+        await released.world.value("set_promotion_state", parked)
+    assert sorted(await _notices(released)) == [f"The promotion of {released.name} to prod is parked", waits]
+
+
+async def test_what_goes_well_is_told_to_nobody(released: Source) -> None:
+    await _judge(released)
+    assert await _notices(released) == []
+
+
+async def test_cancelling_a_parked_promotion_withdraws_its_change(released: Source) -> None:
+    record = await _judge(released, record_systems=["servicenow"])
+    await released.world.value("open_release_change", ActivityInput(run=run_for(record)))
+    stopped = SetPromotionState(run=run_for(record), state=PromotionState.PARKED, problem=PROBLEM)
+    await released.world.value("set_promotion_state", stopped)
+    answer = await http_promotions.cancel_promotion(_call(released, {"reason": "Not today."}, id=record.id))
+    assert answer.document["state"] == "cancelled"
+    new = await promotions.get(record.application, record.id)
+    assert (new.attempt, new.instance_id) == (2, promote_instance(record.id, 2))
+    for _ in range(2):
+        payload = PromoteInput(request_id=new.id, application=new.application, attempt=new.attempt)
+        conductor = Conductor(dict(payload.document()), twice=True)
+        await conductor.perform(promote(conductor, payload))
+    assert conductor.calls[-1] == "withdraw_release_change"
+    assert [change.state for change in await servicenow.find_changes(record.id)] == [servicenow.CANCELED]
+    assert (await promotions.get(record.application, record.id)).state is PromotionState.CANCELLED
+
+
+async def test_a_gate_that_closes_at_the_last_moment_withdraws_the_change(
+    released: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = await _judge(released, record_systems=["servicenow"])
+    frozen = tmp_path / "freezes.yaml"
+    frozen.write_text(FROZEN.format(stage="qa"))
+    monkeypatch.setattr(freezes, "FILE", frozen)
+    payload = PromoteInput(request_id=record.id, application=record.application, attempt=1)
+    conductor = Conductor(dict(payload.document()))
+    await conductor.perform(promote(conductor, payload))
+    ended = await promotions.get(record.application, record.id)
+    assert (ended.state, ended.problem.rules) == (PromotionState.REFUSED, ["PRM-010"])
+    assert [change.state for change in await servicenow.find_changes(record.id)] == [servicenow.CANCELED]
+    assert await _notices(released) == [f"The promotion of {released.name} to qa is refused"]
