@@ -294,6 +294,7 @@ async def test_a_gate_that_closes_at_the_last_moment_withdraws_the_change(
     conductor = Conductor(dict(payload.document()))
     await conductor.perform(promote(conductor, payload))
     ended = await promotions.get(record.application, record.id)
+    assert ended.problem is not None
     assert (ended.state, ended.problem.rules) == (PromotionState.REFUSED, ["PRM-010"])
     assert [change.state for change in await servicenow.find_changes(record.id)] == [servicenow.CANCELED]
     assert await _notices(released) == [f"The promotion of {released.name} to qa is refused"]
