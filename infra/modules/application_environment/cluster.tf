@@ -82,6 +82,14 @@ resource "azurerm_kubernetes_cluster" "dedicated" {
     auto_scaling_enabled = false # what was estimated is what runs
   }
 
+  # What counts messages and starts instances; a landing zone's own cluster has it already.
+  dynamic "workload_autoscaler_profile" {
+    for_each = var.event_driven_scaling ? ["keda"] : []
+    content {
+      keda_enabled = true
+    }
+  }
+
   node_provisioning_profile {
     mode = "Manual"
   }

@@ -253,6 +253,13 @@ variable "dedicated_cluster" {
   }
 }
 
+variable "event_driven_scaling" {
+  description = "A cluster of its own gets KEDA, which scales by the length of a queue."
+  type        = bool
+  nullable    = false
+  default     = false
+}
+
 variable "namespace" {
   description = "Kubernetes namespace of the environment; the App Store makes it."
   type        = string

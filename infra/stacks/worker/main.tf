@@ -51,6 +51,7 @@ module "environment" {
   dns                   = var.dns
   cluster_id            = var.cluster_id
   dedicated_cluster     = var.dedicated_cluster
+  event_driven_scaling  = true
   namespace             = var.namespace
   registry_id           = var.registry_id
   source_registry_id    = var.source_registry_id

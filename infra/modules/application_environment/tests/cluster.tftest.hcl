@@ -138,3 +138,16 @@ run "outside_a_cluster_there_is_nothing_of_a_cluster" {
     error_message = "What does not run in the cluster must have no rights there, and no identity that nobody uses."
   }
 }
+
+run "a_cluster_scales_by_events_where_the_stack_says_so" {
+  command = plan
+
+  variables {
+    event_driven_scaling = true
+  }
+
+  assert {
+    condition     = azurerm_kubernetes_cluster.dedicated[0].workload_autoscaler_profile[0].keda_enabled
+    error_message = "Without KEDA nothing counts the messages, and a worker that scales to zero never starts."
+  }
+}
