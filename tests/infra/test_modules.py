@@ -82,7 +82,9 @@ def test_every_text_of_a_module_is_validated(module: Path) -> None:
     source = (module / "variables.tf").read_text()
     blocks = re.findall(r'^variable "(\w+)" {\n(.*?)^}', source, re.MULTILINE | re.DOTALL)
     unchecked = {name for name, body in blocks if "validation {" not in body}
-    assert unchecked <= {"public_endpoint", "public_network_access", "event_driven_scaling"}, "only booleans need no rule"
+    assert unchecked <= {"public_endpoint", "public_network_access", "event_driven_scaling"}, (
+        "only booleans need no rule"
+    )
 
 
 @pytest.mark.parametrize("stack", sorted((INFRA / "stacks").iterdir()), ids=lambda stack: stack.name)

@@ -16,7 +16,8 @@ from tests.infra.conftest import INFRA
 
 WORKFLOW = INFRA / "workflows" / "iac.yml"
 RULES_WORKFLOW = INFRA / "workflows" / "rules.yml"
-WORKFLOWS = (WORKFLOW, RULES_WORKFLOW)
+DEPLOY_WORKFLOW = INFRA / "workflows" / "deploy.yml"
+WORKFLOWS = (WORKFLOW, RULES_WORKFLOW, DEPLOY_WORKFLOW)
 
 
 @pytest.fixture
