@@ -40,6 +40,7 @@ STAND_INS = (
     "azure_boards",
     "retail_prices",
     "cost_management",
+    "resource_graph",
     "pages",
 )
 

@@ -176,6 +176,10 @@ class World:
         """Put documents into a stand-in's store."""
         self._admin.post("seed", json={system: documents}).raise_for_status()
 
+    def reset(self, *systems: str) -> None:
+        """Take every document out of these stand-ins' stores."""
+        self._admin.post("reset", json={"systems": list(systems)}).raise_for_status()
+
     @cached_property
     def _servicenow(self) -> dict[str, str]:
         return servicenow_headers(self.stack)
