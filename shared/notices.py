@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from shared.approvals import ApprovalNeed
 from shared.decisions import open_needs
 from shared.models.break_glass import BreakGlass
+from shared.models.clean_up import OrphanRecord
 from shared.models.messages import Fact, IntentRecord, Link, Message, MessageKind, MessageState
 from shared.models.operations import OperationRecord, OperationState
 from shared.models.plan import MadeObject
@@ -131,6 +132,25 @@ def expiry(record: RequestRecord, end: str, days: int | None, *, base: str) -> M
     ]
     step = f"Is it still needed? Renew it with a reason and a new date: POST {base}/applications/{name}/renew"
     return Message(kind=kind, title=title, text=text, facts=facts, next_steps=[step])
+
+
+def removal(record: RequestRecord, orphans: Sequence[OrphanRecord], days: int, *, base: str) -> Message:
+    """Resources that nothing uses will be removed: in so many days at the most."""
+    count = len(orphans)
+    what = "1 resource" if count == 1 else f"{count} resources"
+    first = min(orphan.due or orphan.last_seen for orphan in orphans)
+    left = "tomorrow" if days <= 1 else f"in {days} days"
+    return Message(
+        kind=_K.REMOVAL,
+        title=f"{what} of {record.application} will be removed {left} at the earliest",
+        text=f"Nothing uses them any more. They go from {first} on, unless they are used again until then.",
+        facts=[Fact(name="Owner", value=record.body.owner_team), Fact(name="Request", value=record.id)],
+        items=[f"{orphan.resource} ({orphan.policy}, unused since {orphan.first_seen})" for orphan in orphans],
+        next_steps=[
+            f"Still needed? Use it, or ask for an exemption: POST {base}/exemptions",
+            f"Afterwards, for some days: GET {base}/tombstones, then POST {base}/tombstones/<id>/restore",
+        ],
+    )
 
 
 def operation(record: OperationRecord, request: RequestRecord, base: str) -> Message:

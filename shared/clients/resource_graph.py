@@ -60,8 +60,9 @@ class InventoryItem(Model):
 
 @dataclass(frozen=True)
 class Unreadable:
-    """A row that is not a resource as documented; the text names it and says why."""
+    """A row that is not a resource as documented: its id, as far as it has one, and why."""
 
+    id: str
     why: str
 
 
@@ -133,8 +134,8 @@ def _item(row: Any) -> InventoryItem | Unreadable:
         return InventoryItem.model_validate(row)
     except ValidationError as error:
         first = error.errors()[0]
-        name = str(row.get("id")) if isinstance(row, dict) else "a row"
-        return Unreadable(f"{name[:300]}: {'.'.join(map(str, first['loc'])) or 'it'}: {first['msg']}")
+        name = str(row.get("id"))[:300] if isinstance(row, dict) else "a row"
+        return Unreadable(name, f"{name}: {'.'.join(map(str, first['loc'])) or 'it'}: {first['msg']}")
 
 
 def _require_all(page: _Page, seen: int) -> None:

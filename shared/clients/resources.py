@@ -95,6 +95,18 @@ async def merge_tags(scope: str, tags: dict[str, str], permit: Permit) -> dict[s
     return (await _ARM.read(call, _TagsAnswer)).properties.tags or {}
 
 
+def deletion_of(tags: dict[str, str]) -> dict[str, Any]:
+    """Body of a deletion of tags that have these values; all others stay."""
+    return {"operation": "Delete", "properties": {"tags": tags}}
+
+
+async def delete_tags(scope: str, tags: dict[str, str], permit: Permit) -> None:
+    """Take these tags away from what the permit is for and leave all others."""
+    path = f"{scope}{TAGS_SUFFIX}"
+    call = Call(f"delete {permit.action.kind}", "PATCH", path, deletion_of(tags), params={"api-version": _RESOURCES})
+    await _ARM.call(call)
+
+
 async def is_locked(scope: str) -> bool:
     """Whether a management lock lies on a resource, on something below it, or on its resource group."""
     group = "/".join(scope.split("/")[:5])

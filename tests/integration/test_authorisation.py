@@ -12,14 +12,15 @@ import triggers
 from shared.authorisation import ANYONE, EXEMPT, OPERATE, ORDER, PROMOTE, SEE, SIGNED_IN, Subject, subject_of, why_not
 from shared.errors import AppStoreError
 from shared.identity import Caller
+from shared.models.clean_up import TombstoneRecord, TombstoneState
 from shared.models.controls import Exemption, Scope
 from shared.models.operations import Occasion, OperationRecord, OperationState
 from shared.models.promotions import PromotionRecord, PromotionState
 from shared.models.records import RequestRecord, RequestState
-from shared.register import controls, operations, promotions, requests
+from shared.register import controls, operations, promotions, requests, tombstones
 from shared.register.audit import Entry
 from tests.e2e.driver import body
-from tests.integration.world import REQUESTER, TENANT, DurableClient, World
+from tests.integration.world import REQUESTER, SUBSCRIPTION, TENANT, DurableClient, World
 from triggers._http import ENDPOINTS, Call, Endpoint
 
 MODULES = [importlib.import_module(f"triggers.{found.name}") for found in pkgutil.iter_modules(triggers.__path__)]
@@ -126,6 +127,27 @@ async def _exemption(record: RequestRecord) -> Exemption:
     return await controls.declare(exemption, entry)
 
 
+async def _tombstone(record: RequestRecord) -> TombstoneRecord:
+    """Something that was removed from the request's application, and cannot be brought back any more."""
+    group = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-gone"
+    tombstone = TombstoneRecord(
+        id=f"tmb-{record.id.removeprefix('req-')}",
+        application=record.application,
+        environment="dev",
+        owner_team=record.body.owner_team,
+        resource=f"{group}/providers/Microsoft.Network/routeTables/rt",
+        kind="Microsoft.Network/routeTables",
+        policy="test",
+        blob="none",
+        digest="0" * 64,
+        state=TombstoneState.FORGOTTEN,
+        operation_id="op-000000000000",
+        removed_at=record.created_at,
+        keep_until=record.created_at,
+    )
+    return await tombstones.prepare(tombstone)
+
+
 async def _identifier(route: Endpoint, record: RequestRecord) -> str:
     if "promotions/{id}" in route.path:
         return (await _promotion(record)).id
@@ -139,6 +161,7 @@ async def _refused(route: Endpoint, record: RequestRecord, who: Caller) -> bool:
         "id": await _identifier(route, record),
         "operation": (await _operation(record)).id if "{operation}" in route.path else "",
         "exemption": (await _exemption(record)).id if "{exemption}" in route.path else "",
+        "tombstone": (await _tombstone(record)).id if "{tombstone}" in route.path else "",
         "name": record.application,
         "kind": "welcome",
         "number": "1",
@@ -168,6 +191,7 @@ async def _refused(route: Endpoint, record: RequestRecord, who: Caller) -> bool:
                 "unknown-application",
                 "unknown-promotion",
                 "unknown-operation",
+                "unknown-tombstone",
             ),
         )
     return False
@@ -199,13 +223,16 @@ async def test_each_route_lets_in_whom_its_action_allows(name: str, settled: Req
 
 
 async def test_lists_show_only_what_may_be_seen(settled: RequestRecord, world: World) -> None:
-    existing = await world.order()
+    existing, gone = await world.order(), await _tombstone(settled)
     client: Any = None
     for who in callers():
         call = Call(who, {}, {}, {}, client, b"", "/api")
         listed = (await _handler("list_requests")(call)).document["requests"]
+        stones = (await _handler("list_tombstones")(call)).document["tombstones"]
         names = (await _handler("list_applications")(call)).document["applications"]
         sees = why_not(who, SEE, subject_of(settled)) is None
         assert (settled.id in {item["id"] for item in listed}) is sees
+        of_team = why_not(who, SEE, Subject("", settled.body.owner_team)) is None
+        assert (gone.id in {item["id"] for item in stones}) is of_team
         owner = why_not(who, SEE, subject_of(existing)) is None and (who.roles - {"Requester"} or who.teams)
         assert (existing.application in {item["name"] for item in names}) is bool(owner)
