@@ -80,6 +80,10 @@ test-archetypes: setup-dev ## every archetype in every combination of its parame
 	@tests/archetypes/tools.sh
 	@exec env APPSTORE_ARCHETYPE_TOOLS=$(CURDIR)/.local/cache/archetype-tools $(PYTHON) -m pytest tests/archetypes tests/infra/test_checkov.py -n $(WORKERS) $(PYTEST_ARGS)
 
+test-custodian: setup-dev ## the clean-up's policies and filters against a real Cloud Custodian from PyPI, in an environment of its own
+	@tests/custodian/install.sh
+	@exec env APPSTORE_TEST_CUSTODIAN=$(CURDIR)/.local/cache/custodian $(PYTHON) -m pytest tests/custodian -p no:xdist $(PYTEST_ARGS)
+
 test-package: setup-dev ## build the deployment package, unpack it elsewhere, install only requirements.txt, run it
 	@exec $(PYTHON) -m local.package
 

@@ -16,4 +16,5 @@ compile requirements-dev.in --constraints local/requirements.txt --output-file r
 for name in tools checkov; do
     compile "tests/archetypes/$name.in" --output-file "tests/archetypes/$name.txt"
 done
+compile tests/custodian/custodian.in --output-file tests/custodian/custodian.txt
 "$uv" --version | sed -n 's/^uv \([0-9.]*\).*/uv==\1/p' | "$uv" pip compile --quiet --system-certs --universal --generate-hashes --custom-compile-command "make lock" - --output-file local/bootstrap.txt

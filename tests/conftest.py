@@ -15,7 +15,18 @@ from tests import clocks
 ROOT = Path(__file__).resolve().parent.parent
 WITHOUT_NETWORK = (ROOT / "tests" / "unit", ROOT / "tests" / "structure")
 # Workers take files in this order: what takes minutes starts first, so that no worker is left alone with it.
-LONGEST_FIRST = ("e2e", "vendors", "infra", "integration", "host", "service_bus", "archetypes", "structure", "unit")
+LONGEST_FIRST = (
+    "e2e",
+    "vendors",
+    "infra",
+    "integration",
+    "host",
+    "service_bus",
+    "archetypes",
+    "custodian",
+    "structure",
+    "unit",
+)
 
 LISTENING = pytest.StashKey[ExitStack]()
 
