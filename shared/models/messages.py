@@ -82,8 +82,8 @@ class IntentRecord(Model):
     Attributes:
         occasion: attempt that the message tells of; ``ONCE`` for the welcome; end and days before it for an expiry; of
             what tells about a plan that waits, the round in which it was made; of a broken glass, its number; of an
-            operation or a promotion, a number made of its id, its attempt and what happened; of a removal, one made of what
-            goes when.
+            operation or a promotion, a number made of its id, its attempt and what happened; of a removal, one made of
+            what goes when.
         attempt: attempt in which it was sent last.
         system: ``teams`` or ``slack``.
         tries: how often sending was begun.
