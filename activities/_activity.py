@@ -28,6 +28,7 @@ from shared.models.problem import Problem
 from shared.models.promotions import PromotionState
 from shared.models.records import RequestState, StepRecord, StepState
 from shared.models.runs import ActivityInput, Effect, Run
+from shared.origin import working_for
 from shared.outcome import Outcome
 from shared.register import steps
 from shared.telemetry import logs, spans
@@ -61,7 +62,7 @@ def activity[I: ActivityInput, E: Effect](work: Effectful[I, E]) -> Effectful[I,
 
     async def run(payload_document: dict) -> dict:  # type: ignore[type-arg] # the worker accepts plain types only
         data = payload.model_validate(payload_document)
-        with spans.working_for(data.run, work.__name__):
+        with working_for(data.run.origin), spans.working_for(data.run, work.__name__):
             return _as_dict(await _step(work.__name__, work, data))
 
     return _register(work, payload, run)
@@ -73,9 +74,10 @@ def look[I: ActivityInput, E: Effect](work: Effectful[I, E]) -> Effectful[I, E]:
 
     async def run(payload_document: dict) -> dict:  # type: ignore[type-arg] # the worker accepts plain types only
         data = payload.model_validate(payload_document)
-        with spans.working_for(data.run, work.__name__), spans.look(data.run, work.__name__) as span:
-            outcome = await _attempt(work.__name__, work, data)
-            _note(span, outcome)
+        with working_for(data.run.origin), spans.working_for(data.run, work.__name__):
+            with spans.look(data.run, work.__name__) as span:
+                outcome = await _attempt(work.__name__, work, data)
+                _note(span, outcome)
             return _as_dict(outcome)
 
     return _register(work, payload, run)
@@ -140,8 +142,9 @@ def _note(span: spans.Span, outcome: Outcome) -> None:
 
 
 def _fingerprint(data: ActivityInput) -> str:
-    """Digest of what the step is about; the attempt it runs in makes no difference."""
-    return digest(data.model_copy(update={"run": data.run.model_copy(update={"attempt": 0})}).document())
+    """Digest of what the step is about; the attempt it runs in and who waits for it make no difference."""
+    run = data.run.model_copy(update={"attempt": 0}).model_dump(mode="json", by_alias=True, exclude={"origin"})
+    return digest({**data.document(), "run": run})
 
 
 def _refusal(standing: steps.Standing, run: Run, name: str) -> str | None:

@@ -89,6 +89,7 @@ def run_of(data: OperationInput, branch: str = "operation", environment: str | N
         branch=name,
         environment=environment,
         attempt=data.attempt,
+        origin=data.origin,
     )
 
 

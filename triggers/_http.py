@@ -25,6 +25,7 @@ from shared.errors import (
 )
 from shared.identity import Caller, authenticate
 from shared.log import LOGGER, redact
+from shared.origin import Origin, working_for
 from shared.telemetry import logs, spans
 
 logs.install()
@@ -161,7 +162,9 @@ def endpoint(
         ENDPOINTS.append(Endpoint(handler.__name__, method, path, summary, body, answers, action, headers))
 
         async def run(req: func.HttpRequest, client) -> func.HttpResponse:  # type: ignore[no-untyped-def] # noqa: ANN001 - the SDK sets the hint
-            with spans.http_call(handler.__name__, method, f"/api/{path}", req.headers.get("traceparent", "")) as span:
+            parent = req.headers.get("traceparent", "")
+            origin = working_for(Origin.PERSON)
+            with origin, spans.http_call(handler.__name__, method, f"/api/{path}", parent) as span:
                 answer = await _serve(handler, req, client, span, public=action == ANYONE)
                 span.note({"http.response.status_code": answer.status_code})
                 span.error = str(answer.status_code) if answer.status_code >= _FAULT else None

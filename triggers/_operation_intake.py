@@ -126,7 +126,13 @@ async def start_recorded(client: df.DurableOrchestrationClient, record: Operatio
 
 async def start(client: df.DurableOrchestrationClient, record: OperationRecord) -> None:
     """Start the operation's orchestration unless it has been started."""
-    payload = OperationInput(request_id=record.id, application=record.application, attempt=record.attempt, pace=pace())
+    payload = OperationInput(
+        request_id=record.id,
+        application=record.application,
+        attempt=record.attempt,
+        origin=record.occasion.origin,
+        pace=pace(),
+    )
     name = operation_of(record.operation).orchestrator
     await start_once(client, name, record.instance_id, payload.document())
 

@@ -9,6 +9,7 @@ from shared.models import Model
 from shared.models.problem import Problem
 from shared.models.records import DecisionRecord
 from shared.models.runs import ActivityInput, Effect, Pace
+from shared.origin import Origin
 
 
 class Occasion(StrEnum):
@@ -19,6 +20,11 @@ class Occasion(StrEnum):
     ALERT = "alert"
     TIMER = "timer"
     COMMAND = "command"
+
+    @property
+    def origin(self) -> Origin:
+        """Whether a person waits; programs, events and clocks do not."""
+        return Origin.PERSON if self is Occasion.REQUEST else Origin.SWEEP
 
 
 class OperationState(StrEnum):
@@ -237,6 +243,7 @@ class OperationInput(Model):
     request_id: str
     application: str
     attempt: int = 1
+    origin: Origin = Origin.PERSON
     flow_version: int = 1
     pace: Pace = Pace()
 

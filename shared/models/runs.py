@@ -3,6 +3,7 @@
 from shared.models import Model
 from shared.models.plan import EnvironmentPlan, MadeObject
 from shared.models.problem import Problem
+from shared.origin import Origin
 
 
 class Pace(Model):
@@ -31,6 +32,7 @@ class Run(Model):
         environment: the environment, None for the application as a whole.
         attempt: attempt of the request that the run belongs to; an activity of an older one no longer starts.
         undo: whether the run removes what the request made.
+        origin: whether a person waits for it.
     """
 
     request_id: str
@@ -39,6 +41,7 @@ class Run(Model):
     environment: str | None = None
     attempt: int = 1
     undo: bool = False
+    origin: Origin = Origin.PERSON
 
 
 class OnboardInput(Model):
@@ -52,12 +55,7 @@ class OnboardInput(Model):
 
 
 class EnvironmentInput(Model):
-    """Input of ``plan_environment`` and ``provision``; ``plan`` only for the latter.
-
-    Attributes:
-        attempt: names the pipeline runs.
-        run_attempt: attempt of the request.
-    """
+    """Input of ``plan_environment`` and ``provision`` (``plan``); ``attempt`` names the pipeline runs."""
 
     request_id: str
     application: str
