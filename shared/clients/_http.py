@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 from pydantic import TypeAdapter, ValidationError
@@ -82,6 +82,18 @@ class Call:
     once: bool = False
 
 
+class Budget(Protocol):
+    """What a vendor allows, shared by all who call it."""
+
+    async def admit(self, integration: str, call: Call) -> None:
+        """Wait until the call may be made."""
+        ...
+
+    async def heard(self, call: Call, response: httpx.Response, seconds: float) -> None:
+        """Learn from an answer, so many seconds after the call."""
+        ...
+
+
 @per_loop
 def _client() -> httpx.AsyncClient:
     return httpx.AsyncClient(
@@ -109,12 +121,14 @@ class Vendor:
         base_url: scheme and host, no trailing slash.
         authorise: makes the authorisation headers of a call.
         traced: whether it takes part in W3C Trace Context, so that its own spans join the request's trace.
+        budget: what every call passes and every answer tells.
     """
 
     name: str
     base_url: str
     authorise: Headers
     traced: bool = False
+    budget: Budget | None = None
 
     async def call(self, call: Call) -> Answer:
         """Make a call, repeating it while that is safe and promising.
@@ -152,6 +166,8 @@ class Vendor:
             raise TransientIntegrationError(VendorCall(self.name, call.operation, answer.status), detail) from error
 
     async def _once(self, call: Call, attempt: int) -> Answer:
+        if self.budget:
+            await self.budget.admit(self.name, call)
         began = time.monotonic()
         host = httpx.URL(self.base_url).host
         with spans.vendor_call(self.name, call.operation, method=call.method, host=host, tries=attempt) as span:
@@ -166,6 +182,7 @@ class Vendor:
 
     async def _send(self, call: Call, span: spans.VendorSpan) -> Answer:
         headers = {**await self.authorise(), **call.headers, **(span.traceparent if self.traced else {})}
+        sent = time.monotonic()
         try:
             response = await _client().request(
                 call.method,
@@ -179,8 +196,10 @@ class Vendor:
             place = VendorCall(self.name, call.operation)
             raise TransientIntegrationError(place, type(error).__name__) from error
         span.answered(response.status_code, _vendor_request_id(response))
+        if self.budget:
+            await self.budget.heard(call, response, time.monotonic() - sent)
         if response.status_code in call.expect:
-            return Answer(response.status_code, response.headers, _body(response))
+            return Answer(response.status_code, response.headers, body_of(response))
         raise error_of(self.name, call, response)
 
     def _health(self) -> Health:
@@ -225,7 +244,8 @@ def _vendor_request_id(response: httpx.Response) -> str | None:
     return headers.get("x-github-request-id") or headers.get("x-ms-request-id")
 
 
-def _body(response: httpx.Response) -> Any:
+def body_of(response: httpx.Response) -> Any:
+    """The answer's JSON, or its text; None when it has none."""
     if not response.content:
         return None
     try:
@@ -236,7 +256,7 @@ def _body(response: httpx.Response) -> Any:
 
 def _detail(response: httpx.Response) -> str:
     """The vendor's own words, short and without secrets."""
-    body = _body(response)
+    body = body_of(response)
     if isinstance(body, dict):
         inner = body.get("error")
         error = inner if isinstance(inner, dict) else body

@@ -6,22 +6,17 @@ https://learn.microsoft.com/rest/api/aks/managed-clusters/get-command-result
 
 import asyncio
 
-from shared.clients._http import Call, Vendor, azure_headers
+from shared.clients._arm import BASE, NAME, arm
+from shared.clients._http import Call
 from shared.errors import PermanentIntegrationError, TransientIntegrationError, VendorCall
 from shared.guard import Permit
 from shared.models import Model
 
 _VERSION = "2026-08-01"
-_BASE = "https://management.azure.com"
-_INTEGRATION = "azure resource manager"
 _POLLS = 60
 
 
-async def _authorise() -> dict[str, str]:
-    return await azure_headers(f"{_BASE}/.default")
-
-
-_ARM = Vendor(_INTEGRATION, _BASE, _authorise, traced=True)
+_ARM = arm()
 
 
 class _Result(Model):
@@ -50,11 +45,11 @@ async def run_command(cluster: str, command: str, permit: Permit) -> str:
     for _ in range(_POLLS):
         if answer.status == 200:  # noqa: PLR2004 - HTTP status
             return _output(call, _ARM.shaped(call, answer, _CommandResult))
-        if not place.startswith(f"{_BASE}/"):
+        if not place.startswith(f"{BASE}/"):
             break
         await asyncio.sleep(_interval(answer.headers.get("retry-after", "")))
-        answer = await _ARM.call(Call("read command result", "GET", place.removeprefix(_BASE), expect=(200, 202)))
-    raise TransientIntegrationError(VendorCall(_INTEGRATION, call.operation, 202), "the command did not end in time")
+        answer = await _ARM.call(Call("read command result", "GET", place.removeprefix(BASE), expect=(200, 202)))
+    raise TransientIntegrationError(VendorCall(NAME, call.operation, 202), "the command did not end in time")
 
 
 def _interval(value: str) -> float:
@@ -62,7 +57,7 @@ def _interval(value: str) -> float:
 
 
 def _output(call: Call, result: _CommandResult) -> str:
-    place = VendorCall(_INTEGRATION, call.operation, 200)
+    place = VendorCall(NAME, call.operation, 200)
     if result.properties is None:
         raise TransientIntegrationError(place, "the answer is no command result")
     if result.properties.provisioning_state != "Succeeded" or result.properties.exit_code != 0:

@@ -10,7 +10,8 @@ from typing import Any
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from shared.clients._http import Call, Vendor, azure_headers
+from shared.clients._arm import arm
+from shared.clients._http import Call
 from shared.errors import ConfigurationError, TransientIntegrationError, VendorCall
 from shared.guard import Permit
 from shared.models import Model
@@ -47,11 +48,7 @@ class Job(Model):
         return self.properties.status in ENDED
 
 
-async def _authorise() -> dict[str, str]:
-    return await azure_headers("https://management.azure.com/.default")
-
-
-_ARM = Vendor("azure automation", "https://management.azure.com", _authorise, traced=True)
+_ARM = arm("azure automation")
 
 
 def account() -> str:

@@ -11,7 +11,8 @@ from urllib.parse import parse_qsl, urlsplit
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from shared.clients._http import Call, Vendor, azure_headers
+from shared.clients._arm import arm
+from shared.clients._http import Call
 from shared.errors import PermanentIntegrationError, TransientIntegrationError, VendorCall
 from shared.models import Model
 from shared.models.costs import CostRow
@@ -50,11 +51,7 @@ class _Result(Model):
     properties: _Properties
 
 
-async def _authorise() -> dict[str, str]:
-    return await azure_headers(f"https://{_HOST}/.default")
-
-
-_COSTS = Vendor("cost management", f"https://{_HOST}", _authorise)
+_COSTS = arm("cost management", traced=False)
 
 
 async def query_costs(subscription: str, first: date, last: date) -> tuple[str, list[CostRow]]:

@@ -8,13 +8,13 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
-from shared.clients._http import Answer, Call, Vendor, azure_headers
+from shared.clients._arm import BASE, arm
+from shared.clients._http import Answer, Call
 from shared.errors import ConflictError, PermanentIntegrationError, TransientIntegrationError, VendorCall
 from shared.guard import Permit
 from shared.models import Model
 
 API_VERSION = "2025-07-01"
-_BASE = "https://management.azure.com"
 _INTEGRATION = "azure deployment stacks"
 _POLLS = 60
 _LONGEST_PAUSE = 15.0
@@ -24,11 +24,7 @@ _DENY = {"mode": "none", "applyToChildScopes": False}
 _KEPT_FOR = "P7D"
 
 
-async def _authorise() -> dict[str, str]:
-    return await azure_headers(f"{_BASE}/.default")
-
-
-_ARM = Vendor(_INTEGRATION, _BASE, _authorise, traced=True)
+_ARM = arm(_INTEGRATION)
 
 
 @dataclass(frozen=True)
@@ -187,9 +183,9 @@ async def read_changes(place: str) -> list[dict[str, Any]]:
 def _location(call: Call, answer: Answer) -> str:
     """Where a long-running operation is followed, on the same host."""
     place = answer.headers.get("location", "")
-    if not place.startswith(f"{_BASE}/"):
+    if not place.startswith(f"{BASE}/"):
         raise TransientIntegrationError(VendorCall(_INTEGRATION, call.operation, 202), "the answer has no location")
-    return place.removeprefix(_BASE)
+    return place.removeprefix(BASE)
 
 
 def _pause(answer: Answer) -> float:

@@ -7,7 +7,8 @@ from typing import Any
 
 from pydantic import Field
 
-from shared.clients._http import Call, Vendor, azure_headers
+from shared.clients._arm import arm
+from shared.clients._http import Call
 from shared.guard import Permit
 from shared.models import Model
 
@@ -15,11 +16,7 @@ _VERSION = "2026-10-01"
 SIZES = (32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384)  # GiB, Premium SSD
 
 
-async def _authorise() -> dict[str, str]:
-    return await azure_headers("https://management.azure.com/.default")
-
-
-_ARM = Vendor("azure resource manager", "https://management.azure.com", _authorise, traced=True)
+_ARM = arm()
 
 
 class Storage(Model):

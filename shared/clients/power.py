@@ -8,7 +8,8 @@ https://learn.microsoft.com/rest/api/compute/virtual-machines/deallocate
 from dataclasses import dataclass
 from typing import Any
 
-from shared.clients._http import Call, Vendor, azure_headers
+from shared.clients._arm import arm
+from shared.clients._http import Call
 from shared.guard import Permit
 
 
@@ -39,11 +40,7 @@ SWITCHES = {
 }
 
 
-async def _authorise() -> dict[str, str]:
-    return await azure_headers("https://management.azure.com/.default")
-
-
-_ARM = Vendor("azure resource manager", "https://management.azure.com", _authorise, traced=True)
+_ARM = arm()
 
 
 def switch_of(kind: str) -> Switch | None:

@@ -7,7 +7,8 @@ https://learn.microsoft.com/rest/api/managedidentity/federated-identity-credenti
 import asyncio
 from typing import Any
 
-from shared.clients._http import Answer, Call, Vendor, azure_headers
+from shared.clients._arm import NAME, arm
+from shared.clients._http import Answer, Call
 from shared.errors import PermanentIntegrationError, TransientIntegrationError, VendorCall
 from shared.guard import Permit
 from shared.models import Model
@@ -16,14 +17,9 @@ _AKS = "2026-08-01"
 _IDENTITY = "2024-11-30"
 _GROUPS = "2025-04-01"
 _POLLS = 60
-_INTEGRATION = "azure resource manager"
 
 
-async def _authorise() -> dict[str, str]:
-    return await azure_headers("https://management.azure.com/.default")
-
-
-_ARM = Vendor(_INTEGRATION, "https://management.azure.com", _authorise, traced=True)
+_ARM = arm()
 
 
 async def read_namespace(cluster: str, name: str) -> dict[str, Any] | None:
@@ -67,9 +63,7 @@ async def read_token_issuer(cluster: str) -> str:
     document = await _get("get managed cluster", cluster, _AKS) or {}
     profile = (document.get("properties") or {}).get("oidcIssuerProfile") or {}
     if not profile.get("issuerURL"):
-        raise PermanentIntegrationError(
-            VendorCall(_INTEGRATION, "get managed cluster"), f"{cluster} has no OIDC issuer"
-        )
+        raise PermanentIntegrationError(VendorCall(NAME, "get managed cluster"), f"{cluster} has no OIDC issuer")
     return str(profile["issuerURL"])
 
 
@@ -120,7 +114,7 @@ async def _delete(path: str, version: str, permit: Permit) -> None:
         if answer.status in (204, 404) or await _get(operation, path, version) is None:
             return
         await asyncio.sleep(_interval(answer))
-    raise TransientIntegrationError(VendorCall(_INTEGRATION, operation, 202), f"{path} is still being deleted")
+    raise TransientIntegrationError(VendorCall(NAME, operation, 202), f"{path} is still being deleted")
 
 
 async def _finish(operation: str, path: str, version: str, answer: Answer) -> None:
@@ -131,9 +125,9 @@ async def _finish(operation: str, path: str, version: str, answer: Answer) -> No
         if document and state == "Succeeded":
             return
         if state in ("Failed", "Canceled"):
-            raise PermanentIntegrationError(VendorCall(_INTEGRATION, operation), f"{path} ended as {state}")
+            raise PermanentIntegrationError(VendorCall(NAME, operation), f"{path} ended as {state}")
         await asyncio.sleep(_interval(answer))
-    raise TransientIntegrationError(VendorCall(_INTEGRATION, operation), f"{path} is still being created")
+    raise TransientIntegrationError(VendorCall(NAME, operation), f"{path} is still being created")
 
 
 def _interval(answer: Answer) -> float:
@@ -143,4 +137,4 @@ def _interval(answer: Answer) -> float:
 
 def _require_id(operation: str, path: str, document: dict[str, Any]) -> None:
     if str(document.get("id", "")).lower() != path.lower():
-        raise TransientIntegrationError(VendorCall(_INTEGRATION, operation, 200), f"the answer is not {path}")
+        raise TransientIntegrationError(VendorCall(NAME, operation, 200), f"the answer is not {path}")

@@ -8,21 +8,17 @@ https://learn.microsoft.com/rest/api/resources/management-locks/list-by-scope
 from collections.abc import AsyncIterator
 from typing import Any
 
-from shared.clients._http import Call, Vendor, azure_headers
+from shared.clients._arm import BASE, arm
+from shared.clients._http import Call
 from shared.guard import Permit
 from shared.models import Model
 
 _RESOURCES = "2025-04-01"
 _LOCKS = "2020-05-01"
-_BASE = "https://management.azure.com"
 TAGS_SUFFIX = "/providers/Microsoft.Resources/tags/default"
 
 
-async def _authorise() -> dict[str, str]:
-    return await azure_headers(f"{_BASE}/.default")
-
-
-_ARM = Vendor("azure resource manager", _BASE, _authorise, traced=True)
+_ARM = arm()
 
 
 class Resource(Model):
@@ -68,9 +64,9 @@ async def list_resources(group: str) -> AsyncIterator[Resource]:
         page = await _ARM.read(call, _Page)
         for resource in page.value:
             yield resource
-        if not page.next_link or not page.next_link.startswith(f"{_BASE}/"):
+        if not page.next_link or not page.next_link.startswith(f"{BASE}/"):
             return
-        call = Call("list resources", "GET", page.next_link.removeprefix(_BASE))
+        call = Call("list resources", "GET", page.next_link.removeprefix(BASE))
 
 
 async def read_tags(scope: str) -> dict[str, str]:
@@ -158,6 +154,6 @@ async def list_tagged(subscription: str, tag: str) -> AsyncIterator[Resource]:
             page = await _ARM.read(call, _Page)
             for resource in page.value:
                 yield resource
-            if not page.next_link or not page.next_link.startswith(f"{_BASE}/"):
+            if not page.next_link or not page.next_link.startswith(f"{BASE}/"):
                 break
-            call = Call("list tagged resources", "GET", page.next_link.removeprefix(_BASE))
+            call = Call("list tagged resources", "GET", page.next_link.removeprefix(BASE))

@@ -6,7 +6,8 @@ https://learn.microsoft.com/rest/api/storagerp/storage-accounts/regenerate-key
 
 from pydantic import Field
 
-from shared.clients._http import Call, Vendor, azure_headers
+from shared.clients._arm import arm
+from shared.clients._http import Call
 from shared.errors import TransientIntegrationError, VendorCall
 from shared.guard import Permit
 from shared.models import Model
@@ -14,7 +15,6 @@ from shared.settings import USER_AGENT
 from shared.telemetry import spans
 
 _VERSION = "2025-06-01"
-_BASE = "https://management.azure.com"
 
 
 class AccessKey(Model):
@@ -33,11 +33,7 @@ class _Keys(Model):
     keys: list[AccessKey]
 
 
-async def _authorise() -> dict[str, str]:
-    return await azure_headers(f"{_BASE}/.default")
-
-
-_ARM = Vendor("azure resource manager", _BASE, _authorise, traced=True)
+_ARM = arm()
 
 
 async def list_keys(account: str) -> dict[str, AccessKey]:

@@ -7,7 +7,7 @@ import aiohttp.connector
 import pytest
 
 from local.stack import Stack
-from shared.clients import _http
+from shared.clients import _arm, _http
 from shared.credential import credential
 from shared.register import _table
 from tests.backstage import backend
@@ -68,8 +68,10 @@ async def world(estate: World, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("SSL_CERT_FILE", str(stack.directory / "ca" / "ca.pem"))  # 100 public roots less to read
     yield estate
+    estate.heal()
+    if _arm._budgets():
+        await estate.unpause()
     await _http._client().aclose()
     for table in _table._ready():
         await table.close()
     await credential().close()
-    estate.heal()

@@ -439,6 +439,7 @@ async def _error(world: World, asked: Asked, **fault: object) -> IntegrationErro
     finally:
         world.heal()
         _azure_devops._delay().until = 0.0  # what one case asks for is not waited for in the next
+        await world.unpause()
         assert [entry for entry in world.calls(began) if entry["fault"]], "the fault met nothing"
     return None
 

@@ -1,0 +1,31 @@
+"""How many calls to Azure Resource Manager are left: a row for each subscription and kind, shared by all processes."""
+
+from collections.abc import Callable
+
+from shared.errors import TransientIntegrationError, VendorCall
+from shared.models.token_bucket import Bucket
+from shared.register._table import RowConflictError, Write, commit, document_of, read
+
+_TRIES = 20
+
+type Change = Callable[[Bucket | None], Bucket]
+
+
+async def change(subscription: str, kind: str, to: Change) -> Bucket:
+    """Change the bucket; ``to`` is asked again when another process was faster.
+
+    Raises:
+        TransientIntegrationError: the register does not answer, or is written too often.
+    """
+    partition, key = f"arm:{subscription}", f"calls:{kind}"
+    for _ in range(_TRIES):
+        row = await read(partition, key)
+        new = to(Bucket.model_validate(row.document) if row else None)
+        try:
+            await commit(partition, [Write(key, document_of(new), etag=row.etag if row else None)])
+        except RowConflictError:
+            continue
+        return new
+    raise TransientIntegrationError(
+        VendorCall("table storage", "transaction", 412), f"the budget of {kind} is written too often"
+    )
