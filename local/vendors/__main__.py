@@ -21,6 +21,7 @@ STAND_INS = (
     "storage",
     "key_vault",
     "arm",
+    "event_grid",
     "azurerm",
     "actions",
     "github",

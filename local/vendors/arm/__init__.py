@@ -80,6 +80,10 @@ class Arm:
         found = self._estate.of_type(kind, prefix) if kind else self._estate.under(prefix)
         return [visible(item) for item in found]
 
+    def operation(self, name: str) -> dict[str, Any] | None:
+        """A long-running operation: what it does to which resource, and until when."""
+        return self._estate.operation(name)
+
     def federated_credentials(self, client_id: str) -> list[dict[str, Any]]:
         """The federated credentials (issuer, subject, audiences) of the identity with this client id."""
         kind = "Microsoft.ManagedIdentity/userAssignedIdentities"

@@ -30,6 +30,7 @@ NO_RESOURCE = re.compile(r"(?<=/managedclusters/)([^/]+)/namespaces/[^/]+$|/blob
 
 class Api:
     def __init__(self, kernel: Kernel, estate: Estate) -> None:
+        self._kernel = kernel
         self._estate = estate
         self._gate = Gate(kernel, estate.store)
 
@@ -43,7 +44,16 @@ class Api:
         except ArmError as error:
             response = error.response()
         response.headers.update(headers)
+        self._tell(request, response)
         return response
+
+    def _tell(self, request: web.Request, response: web.StreamResponse) -> None:
+        target = parse(request.path.rstrip("/"))
+        try:
+            events = self._kernel.vendor("event_grid")
+        except LookupError:  # a run of only some stand-ins
+            return
+        events.answered(request, target.type if target else "", response)
 
     def _answer(self, request: web.Request, body: dict[str, Any]) -> web.Response:
         path = request.path.rstrip("/")

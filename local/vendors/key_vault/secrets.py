@@ -1,6 +1,7 @@
 """The secrets of every vault: versions, and deleted ones until they are purged."""
 
 import time
+from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
@@ -50,6 +51,12 @@ class Vaults:
         """The names in a vault; they are in lower case, because upper and lower case are the same secret."""
         prefix = f"{_state(deleted)}/{vault.lower()}/"
         return [key.removeprefix(prefix) for key, _ in self._store.list(prefix)]
+
+    def every_secret(self) -> Iterator[tuple[str, str, list[Version]]]:
+        """Every secret that is not deleted: vault and name in lower case, and its versions."""
+        for key, versions in self._store.list("secrets/"):
+            _, vault, name = key.split("/")
+            yield vault, name, versions
 
     def delete(self, vault: str, name: str) -> dict[str, Any]:
         """Move a secret to the deleted ones."""
