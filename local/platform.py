@@ -5,6 +5,7 @@ tokens of the infrastructure repository's environments. The secrets here are tho
 their clients.
 """
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,13 @@ SECRETS = {
     "slack-bot-token": "xoxb-appstore",
 }
 CONTAINERS = ("tfstate", "plans")
+# What the subscriptions ask for is what rules/events.yaml knows: other kinds would only be recorded as ignored.
+SUBSCRIPTIONS = {
+    "appstore-key-vault": (
+        "take_key_vault_event",
+        ("Microsoft.KeyVault.SecretNearExpiry", "Microsoft.KeyVault.SecretExpired"),
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -117,3 +125,14 @@ def ensure_platform(stack: "Stack") -> None:
     azure = {"Authorization": f"Bearer {identity_token(stack, 'https://management.azure.com/')}"}
     vault = {"Authorization": f"Bearer {identity_token(stack, 'https://vault.azure.net')}"}
     Platform(stack, github_headers(stack), azure, storage | {"x-ms-version": "2024-11-04"}, vault).ensure()
+
+
+def subscribe(stack: "Stack") -> None:
+    """Lead the events of system topics to the host, wherever it listens this time."""
+    keys = json.loads((stack.directory / "host" / "keys.json").read_text(encoding="utf-8"))
+    hook = f"{stack.host_url}/runtime/webhooks/eventgrid"
+    wanted = {
+        f"subscription/{name}": {"endpoint": f"{hook}?functionName={function}&code={keys['system']}", "kinds": kinds}
+        for name, (function, kinds) in SUBSCRIPTIONS.items()
+    }
+    stack.vendors_admin("POST", "seed", {"event_grid": wanted})

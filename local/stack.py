@@ -1,7 +1,6 @@
 """The local process tree: Azurite, the stand-ins for the vendors, the Functions host. Used by `make run` and the tests.
 
-Order of start: Azurite and the stand-ins together, then the host; order of end: host, stand-ins, Azurite. Azurite keeps
-everything on SIGTERM but loses acknowledged writes on SIGKILL, therefore it is never killed.
+They start in this order and end in the other. Azurite keeps everything on SIGTERM but loses writes on SIGKILL.
 """
 
 import fcntl
@@ -22,7 +21,7 @@ from typing import IO, Any, Self
 import httpx
 
 from local import azurite
-from local.platform import ensure_platform
+from local.platform import ensure_platform, subscribe
 from local.processes import LocalRunError, Process, end_group, free_port, keep_caches_in, plain_environment, started_at
 from local.service_bus import process as service_bus
 
@@ -128,6 +127,7 @@ class Stack:
 
     def _await_host(self) -> None:
         self._processes["host"].require_ready(self._ready_file("host").exists, 60)
+        subscribe(self)
         self._remember()
 
     def stop(self) -> None:

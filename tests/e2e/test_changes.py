@@ -1,6 +1,5 @@
 """What happens to a waiting request when the ground moves: rules, prices, skeleton, the code itself."""
 
-import shutil
 import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -9,28 +8,10 @@ from pathlib import Path
 import pytest
 
 from local.stack import CHECKOUT, Stack
+from tests.e2e.app_copy import PRODUCT, copy_app, replace
 from tests.e2e.driver import Desk
 
 type StackFactory = Callable[..., Stack]
-PRODUCT = ("activities", "archetypes", "orchestrators", "rules", "shared", "triggers", "function_app.py", "host.json")
-
-
-def _copy(target: Path) -> Path:
-    """The app in a folder of its own, whose files a test may change."""
-    target.mkdir()
-    for name in PRODUCT:
-        source = CHECKOUT / name
-        if source.is_dir():
-            shutil.copytree(source, target / name, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(source, target / name)
-    return target
-
-
-def _insert(path: Path, old: str, new: str) -> None:
-    text = path.read_text(encoding="utf-8")
-    assert old in text
-    path.write_text(text.replace(old, new, 1), encoding="utf-8")
 
 
 def _exception(application: str) -> str:
@@ -45,14 +26,14 @@ def _exception(application: str) -> str:
 def test_a_plan_is_void_when_a_rule_an_exception_a_price_or_the_skeleton_changes(
     fresh_stack: StackFactory, tmp_path: Path
 ) -> None:
-    root = _copy(tmp_path / "app")
+    root = copy_app(tmp_path / "app")
     desk = Desk(fresh_stack("changes", root=root))
     request_id, digest = desk.planned("moving-api")
     changes: tuple[Callable[[], None], ...] = (
-        lambda: _insert(root / "rules/rego/appstore/plan.rego", "import rego.v1", "import rego.v1\n\n# one line more"),
-        lambda: _insert(root / "rules/exceptions.yaml", "exceptions: []", f"exceptions: [{_exception('moving-api')}]"),
-        lambda: _insert(root / "rules/prices.json", '"note": "', '"note": "New. '),
-        lambda: _insert(root / "archetypes/api/skeleton/app/health.py", '"""', '"""Changed. '),
+        lambda: replace(root / "rules/rego/appstore/plan.rego", "import rego.v1", "import rego.v1\n\n# one line more"),
+        lambda: replace(root / "rules/exceptions.yaml", "exceptions: []", f"exceptions: [{_exception('moving-api')}]"),
+        lambda: replace(root / "rules/prices.json", '"note": "', '"note": "New. '),
+        lambda: replace(root / "archetypes/api/skeleton/app/health.py", '"""', '"""Changed. '),
     )
     seen = {digest}
     for change in changes:

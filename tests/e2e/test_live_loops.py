@@ -1,0 +1,111 @@
+"""What Azure tells of itself sets the App Store to work: nobody asks, and what was told five times is done once."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.sign_in import identity_token
+from local.stack import Stack
+from tests.e2e.app_copy import copy_app, replace
+from tests.e2e.driver import Desk, Document, until
+from tests.e2e.estate import ARM, Estate
+from tests.e2e.operations import ended
+
+DAY = 86400
+TIMES = 5
+
+
+@dataclass(frozen=True)
+class Application:
+    """An application in an estate of its own, where rules do not let anybody wait for days."""
+
+    desk: Desk
+    name: str
+    group: str
+
+    def operations(self, operation: str) -> list[Document]:
+        """What was done of its own accord."""
+        listed = self.desk.call("GET", f"applications/{self.name}/operations", "operator").json()["operations"]
+        return [item for item in listed if item["operation"] == operation]
+
+    def vendor(self, method: str, url: str, resource: str, body: Any = None) -> Any:
+        """A call of a vendor as somebody of the platform team."""
+        headers = {"Authorization": f"Bearer {identity_token(self.desk.stack, resource)}"}
+        answer = self.desk.stack.vendors.request(method, url, json=body, headers=headers)
+        answer.raise_for_status()
+        return answer.json()
+
+    def azure(self, method: str, path: str, version: str, body: Any = None) -> Any:
+        return self.vendor(method, f"{ARM}{path}?api-version={version}", ARM, body)
+
+
+@pytest.fixture(scope="module")
+def application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Application]:
+    folder = tmp_path_factory.mktemp("loops")
+    root = copy_app(folder / "app")
+    _hasten(root)
+    with Stack(folder / "stack", root=root) as stack:
+        desk = Desk(stack)
+        request = desk.onboard("looped-api")
+        assert request["state"] == "succeeded", request["problem"]
+        group = next(path for path in Estate(stack).tagged(request["id"]) if path.count("/") == 4)
+        yield Application(desk, "looped-api", group)
+
+
+def _hasten(root: Path) -> None:
+    """The old credential is worthless at once."""
+    replace(root / "rules/rotation.yaml", "overlapDays: 7", "overlapDays: 0")
+
+
+def test_a_secret_that_nears_its_end_is_rotated_once(application: Application) -> None:
+    vault = next(
+        item["name"]
+        for item in application.azure("GET", f"{application.group}/resources", "2025-04-01")["value"]
+        if item["type"] == "Microsoft.KeyVault/vaults"
+    )
+    account = f"{application.group}/providers/Microsoft.Storage/storageAccounts/stloopedapi"
+    wanted = {"location": "westeurope", "kind": "StorageV2", "sku": {"name": "Standard_LRS"}}
+    application.azure("PUT", account, "2025-06-01", wanted | {"tags": {"application": application.name}})
+    (key, _) = application.azure("POST", f"{account}/listKeys", "2025-06-01", {})["keys"]
+
+    def secret(method: str, path: str = "", body: Any = None) -> Any:
+        url = f"https://{vault}.vault.azure.net/secrets/storage-key{path}?api-version=2026-04-01"
+        return application.vendor(method, url, "https://vault.azure.net", body)
+
+    tags = {"CredentialId": "key1", "ProviderAddress": account, "ValidityPeriodDays": "60"}
+    end = int(time.time()) + 90 * DAY
+    first = secret("PUT", body={"value": key["value"], "tags": tags, "attributes": {"exp": end}})
+    version = first["id"].rpartition("/")[2]
+    stack, began = application.desk.stack, application.desk.position()
+    stack.vendors_admin("POST", "seed", {"event_grid": {"settings/copies": TIMES}})
+    assert application.operations("rotate-secret") == []
+    secret("PATCH", f"/{version}", {"attributes": {"exp": end - 80 * DAY}})
+    (found,) = until("the end of the secret was told", lambda: application.operations("rotate-secret") or None)
+    done = ended(application.desk, application.name, found["id"])
+    assert (done["state"], done["occasion"]) == ("succeeded", "event"), done
+    assert done["counts"]["done"] == 2
+    told = until("it was told five times", lambda: _delivered(stack, version))
+    assert {event["id"] for event in told} == {told[0]["id"]}
+    current = secret("GET")
+    assert current["tags"] | {"rotation-id": done["id"], "CredentialId": "key2"} == current["tags"]
+    keys = {
+        item["keyName"]: item["value"]
+        for item in application.azure("POST", f"{account}/listKeys", "2025-06-01", {})["keys"]
+    }
+    assert current["value"] == keys["key2"]
+    assert key["value"] not in keys.values()
+    assert len(secret("GET", "/versions")["value"]) == 2
+    assert len([entry for entry in stack.journal(began) if "/regenerateKey" in entry["url"]]) == 2
+    assert [item["id"] for item in application.operations("rotate-secret")] == [done["id"]]
+
+
+def _delivered(stack: Stack, version: str) -> list[Document] | None:
+    """The deliveries of the news that a version is near its end, once there are enough; each was taken."""
+    attempts = stack.vendors_admin("GET", "event_grid").json()["attempts"]
+    events = [(attempt["status"], event) for attempt in attempts for event in attempt["events"]]
+    told = [event for status, event in events if status == 202 and event["data"].get("Version") == version]
+    return told if len(told) >= TIMES else None
