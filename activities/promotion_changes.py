@@ -74,7 +74,7 @@ async def withdraw_release_change(data: ActivityInput) -> Nothing:
     Idempotency: what is closed or cancelled stays as it is; no change is success.
     """
     record = await _record(data)
-    found = await servicenow.find_changes(record.id)
+    found = await servicenow.find_changes(record.id) if "servicenow" in record.record_systems else []
     for change in found:
         action = Action("undo", "change request", change.number, record.id)
         allowed = permit(action, Facts(owned_by=change.correlation_id))

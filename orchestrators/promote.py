@@ -40,7 +40,8 @@ def promote(context: df.DurableOrchestrationContext, data: PromoteInput) -> Step
         problem = error.outcome.problem or Problem(code="internal", title="A step failed", detail="no reason was given")
         refused = problem.code == "policy-denied" and problem.step == _GATE
         yield from _set(context, run, data, _S.REFUSED if refused else _S.PARKED, problem)
-        yield from _withdrawn(context, run, data)
+        if refused:
+            yield from _withdrawn(context, run, data)
         return error.outcome
 
 
@@ -54,7 +55,8 @@ def _promote(context: df.DurableOrchestrationContext, run: Run, data: PromoteInp
     if promotion.state == _S.AWAITING_APPROVAL:
         promotion = yield from _decided(context, run, data)
     if promotion.state not in (_S.DEPLOYING, _S.VERIFYING) or promotion.release is None:
-        yield from _withdrawn(context, run, data)
+        if promotion.state in _NOTHING_DEPLOYED and "open_release_change" in promotion.done:
+            yield from _withdrawn(context, run, data)
         return Outcome.done(dict(promotion.document()))
     yield from leased(context, run, data.pace)
     lacking = yield from _change_opened(context, run, data, promotion)
@@ -93,12 +95,9 @@ def _withdrawn(context: df.DurableOrchestrationContext, run: Run, data: PromoteI
 
     A change that cannot be cancelled is a failed step, which an operator sees; the promotion has ended all the same.
     """
-    document = yield from call(context, "read_promotion", ActivityInput(run=run), data.pace)
-    promotion = PromotionSnapshot.model_validate(document)
-    if promotion.state in _NOTHING_DEPLOYED and "open_release_change" in promotion.done:
-        removal = run.model_copy(update={"undo": True})
-        with suppress(StepFailedError):
-            yield from call(context, "withdraw_release_change", ActivityInput(run=removal), data.pace)
+    removal = run.model_copy(update={"undo": True})
+    with suppress(StepFailedError):
+        yield from call(context, "withdraw_release_change", ActivityInput(run=removal), data.pace)
 
 
 def _change_opened(

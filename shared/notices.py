@@ -148,7 +148,7 @@ def removal(record: RequestRecord, orphans: Sequence[OrphanRecord], days: int, *
         items=[f"{orphan.resource} ({orphan.policy}, unused since {orphan.first_seen})" for orphan in orphans],
         next_steps=[
             f"Still needed? Use it, or ask for an exemption: POST {base}/exemptions",
-            f"Afterwards, for some days: GET {base}/tombstones, then POST {base}/tombstones/<id>/restore",
+            f"Afterwards, for some days: GET {base}/tombstones, then POST {base}/tombstones/{{id}}/restore",
         ],
     )
 

@@ -13,10 +13,12 @@ from shared.configuration import wrong
 from shared.errors import ConfigurationError
 from shared.messages import CARD_LIMIT, adaptive_card, blocks, fallback, size_of
 from shared.models.break_glass import BreakGlass
+from shared.models.clean_up import OrphanRecord
 from shared.models.messages import Fact, Link, Message, MessageKind
 from shared.models.operations import Occasion, OperationRecord, OperationState
 from shared.models.plan import MadeObject
 from shared.models.problem import Problem
+from shared.models.promotions import PromotionKind, PromotionRecord, PromotionState
 from tests.e2e import contracts
 from tests.unit.test_authorisation import record
 
@@ -37,6 +39,35 @@ GRANT = BreakGlass(
     expires_at="2026-11-25T20:00:00Z",
 )
 RESIDUE = [MadeObject(system="servicenow", type="change request", name="CHG0000001")]
+
+ORPHAN = {
+    "application": "payments-api",
+    "environment": "dev",
+    "resource": f"/subscriptions/s/{HOSTILE}",
+    "kind": "Microsoft.Compute/disks",
+    "policy": "unattached-disks",
+    "first_seen": "2026-11-01",
+    "last_seen": "2026-11-20",
+    "due": "2026-12-01",
+}
+PROMOTION = PromotionRecord(
+    id="pro-0123456789ab",
+    application="payments-api",
+    kind=PromotionKind.ROLL_BACK,
+    state=PromotionState.PARKED,
+    source="qa",
+    target="prod",
+    body_hash="x",
+    tenant="t",
+    requester="requester",
+    requester_name=HOSTILE,
+    owner_team="payments",
+    request_id="req-0123456789ab",
+    instance_id="i",
+    problem=PROBLEM,
+    created_at="2026-11-25T12:00:00.000Z",
+    updated_at="2026-11-25T12:00:00.000Z",
+)
 
 type Document = dict[str, Any]
 
@@ -81,6 +112,9 @@ def messages() -> dict[str, Message]:
         problem=PROBLEM,
     )
     told["operation"] = notices.operation(stuck, hostile, "https://appstore.example/api")
+    gone = OrphanRecord.model_validate(ORPHAN)
+    told["removal"] = notices.removal(hostile, [gone], 7, base="https://appstore.example/api")
+    told["promotion"] = notices.promotion(PROMOTION, hostile, "https://appstore.example/api")
     broken = notices.broken_glass(hostile, GRANT, "https://appstore.example/api", 1)
     return told | {"welcome": notices.welcome(hostile, LINKS), "break_glass": broken}
 

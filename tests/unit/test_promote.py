@@ -161,6 +161,7 @@ def test_a_gate_that_closed_at_the_last_moment_refuses() -> None:
     clock = Clockwork(answers={"start_release": failed("policy-denied", "start_release")})
     assert not clock.run().ok
     assert clock.states == ["refused"]
+    assert clock.calls[-1] == "withdraw_release_change"
 
 
 @pytest.mark.parametrize("step", [*DEPLOY[1:], *PROOF])
