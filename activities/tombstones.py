@@ -8,11 +8,11 @@ from activities._activity import activity, look
 from activities._guarded import Done, UnderWayError, carry_out, keep_survey
 from shared import clean_up
 from shared.canonical import canonical_json, sha256_hex
-from shared.clean_up_kinds import configuration_of, kind_of
+from shared.clean_up_kinds import Kind, configuration_of, kind_of
 from shared.clients import blobs
 from shared.clients.removable import put_resource, read_resource
 from shared.clock import utc_now
-from shared.errors import ConflictError, VendorCall
+from shared.errors import ConflictError, NotFoundError, PermanentIntegrationError, VendorCall
 from shared.guard import Permit
 from shared.models.clean_up import RestoreTombstone, TombstoneRecord, TombstoneState
 from shared.models.operations import ActionRecord, PlannedAction, PlannedCall, Survey, Wave, WaveResult
@@ -57,6 +57,14 @@ async def _body(record: TombstoneRecord) -> dict[str, Any]:
     return {**configuration, "properties": {**configuration["properties"], "creationData": made_of}}
 
 
+async def _put(record: TombstoneRecord, kind: Kind, permit: Permit) -> dict[str, Any]:
+    """Put it there. That its group is gone is a failure: nothing left to do is said of what should be gone only."""
+    try:
+        return await put_resource(record.resource, kind.version, await _body(record), permit)
+    except NotFoundError as error:
+        raise PermanentIntegrationError(error.call, f"there is no place for it any more: {error}") from error
+
+
 @activity
 async def ensure_restored_resource(data: Wave) -> WaveResult:
     """Put the resource where it was, and hold what is there against the tombstone.
@@ -77,7 +85,7 @@ async def _restore(application: str, row: ActionRecord, permit: Permit) -> Done:
     kind = kind_of(record.kind)
     found = await read_resource(record.resource, kind.version)
     if found is None:
-        found = await put_resource(record.resource, kind.version, await _body(record), permit)
+        found = await _put(record, kind, permit)
     if (found.get("properties") or {}).get("provisioningState", "Succeeded") not in ("Succeeded", "Failed"):
         raise UnderWayError(f"{record.resource} is being made")
     digest = sha256_hex(canonical_json(configuration_of(found, kind)))

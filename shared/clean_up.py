@@ -42,7 +42,8 @@ def judge(
     """
     mirrors = {policy.mark.tag.lower() for policy in policies if policy.mark}
     tags = {name: value for name, value in (document.get("tags") or {}).items() if name.lower() not in mirrors}
-    bare = {**document, "tags": tags}
+    group = str(document["id"]).split("/")[4]  # in the casing of the id, as Cloud Custodian has it
+    bare = {**document, "tags": tags, "resourceGroup": group}
     marked = next((policy for policy in policies if policy.mark and policy.means(Seen(bare, at))), None)
     wanted: dict[str, str] = {}
     for policy in policies:

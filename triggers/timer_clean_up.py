@@ -31,7 +31,8 @@ async def clean_up_orphans(timer: func.TimerRequest, client) -> None:  # type: i
 async def ask_for_clean_up(client: df.DurableOrchestrationClient, now: datetime) -> None:
     """Ask for what is to do on this day; a timer that came late or twice asks for the same."""
     policies, groups = clean_up_policies(), await _groups()
-    known = [orphan async for orphan in orphans.every()]
+    living = set(groups.values())
+    known = [orphan async for orphan in orphans.every() if orphan.application in living]
     concerned = {orphan.application for orphan in known}
     unowned = list[str]()
     async for item in _unused(policies, now):
@@ -44,7 +45,7 @@ async def ask_for_clean_up(client: df.DurableOrchestrationClient, now: datetime)
         LOGGER.warning("%s orphans are in no application's group: %s", len(unowned), ", ".join(unowned[:_NAMED]))
     for application in sorted(concerned):
         await apart(application, _ask(client, clean_up.MARK, application, None, now))
-    for application, stage in sorted(await _due(known, now)):
+    for application, stage in sorted(await _due(known, living, now)):
         await apart(application, _ask_once(client, application, stage, now))
 
 
@@ -73,7 +74,7 @@ async def _unused(policies: tuple[Policy, ...], now: datetime) -> AsyncIterator[
             LOGGER.warning("%s cannot be judged: %s", item.id, error)
 
 
-async def _due(known: list[OrphanRecord], now: datetime) -> set[tuple[str, str]]:
+async def _due(known: list[OrphanRecord], living: set[str], now: datetime) -> set[tuple[str, str]]:
     """Applications and stages in which something may go today."""
     today = now.date()
     due = {
@@ -83,7 +84,8 @@ async def _due(known: list[OrphanRecord], now: datetime) -> set[tuple[str, str]]
     }
     async for record in tombstones.every():
         over = datetime.fromisoformat(record.keep_until) <= now
-        if over and record.snapshot and record.state is not TombstoneState.FORGOTTEN:
+        kept = record.snapshot and record.state is not TombstoneState.FORGOTTEN
+        if over and kept and record.application in living:
             due.add((record.application, record.environment))
     return due
 

@@ -505,6 +505,24 @@ async def test_something_else_in_its_place_is_left_alone(world: World, applicati
     assert world.azure(path, NETWORK)["properties"]["publicIPAllocationMethod"] == "Dynamic"
 
 
+async def test_without_its_group_it_does_not_come_back_and_that_is_said(
+    world: World, application: RequestRecord
+) -> None:
+    address(world, application)
+    await days(application, 0, 1, MARKED, LAST_NOTICE, DUE)
+    [stone] = await stones(application)
+    world.azure(group_of(application), "2025-04-01", "DELETE")
+    while world.azure(group_of(application), "2025-04-01") is not None:
+        continue  # it takes a moment
+    await call(restore_tombstone, REQUESTER, stone.id)
+    [asked] = await begun(application)
+    done = await perform(asked)
+    assert done.state is S.PARKED
+    assert done.problem
+    assert "no place for it" in done.problem.detail
+    assert [item.state for item in await stones(application)] == ["kept"]
+
+
 async def test_others_do_not_see_it_and_a_reader_cannot_restore_it(world: World, application: RequestRecord) -> None:
     address(world, application)
     await days(application, 0, 1, MARKED, LAST_NOTICE, DUE)
