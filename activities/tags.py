@@ -1,5 +1,8 @@
 """Tags of an application's resources: found out, and set where they are missing."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
 from activities._activity import activity, look
 from activities._guarded import Done, carry_out, keep_survey
 from shared import tagging
@@ -15,6 +18,31 @@ from shared.plan import zone_of
 from shared.register import operations, requests
 
 RULE = "reconcile-tags"
+
+
+@dataclass(frozen=True)
+class Lacking:
+    """What a resource lacks; ``over`` is by how many tags it would be over the limit with them."""
+
+    scope: str
+    owner: str
+    lacks: dict[str, str]
+    over: int
+
+
+@dataclass
+class Judged:
+    """The resources of a group as they were found, in order."""
+
+    scanned: int = 0
+    lacking: list[Lacking] = field(default_factory=list)
+
+    def hold(self, scope: str, have: Mapping[str, str], required: Mapping[str, str]) -> None:
+        """Hold one of them against the tags that it must have."""
+        self.scanned += 1
+        lacks = tagging.lacking(have, required)
+        if lacks:
+            self.lacking.append(Lacking(scope, tagging.owner_of(have), lacks, tagging.too_many(have, lacks)))
 
 
 @look
@@ -45,36 +73,51 @@ async def _survey(application: ApplicationRecord, record: RequestRecord, environ
     zone, names = zone_of(record, environment), environment_names(record.application, environment, record.id)
     group = f"/subscriptions/{zone.subscription_id}/resourceGroups/{names.resource_group}"
     try:
-        tags = {group: await resources.read_tags(group)}
-        async for resource in resources.list_resources(group):
-            tags[resource.id] = resource.tags or {}
+        judged = await judge_group(group, tagging.required_tags(record, environment), only)
     except NotFoundError:
         return Survey(unreadable=[f"{group}: it does not exist"])
-    required = tagging.required_tags(record, environment)
-    asked = {scope: have for scope, have in tags.items() if only.lower() in ("", scope.lower())}
-    lacks = {scope: tagging.lacking(have, required) for scope, have in asked.items()}
-    full = {scope: over for scope, have in asked.items() if (over := tagging.too_many(have, lacks[scope]))}
     return Survey(
-        actions=[
-            _planned(application, environment, scope, have, lacks[scope])
-            for scope, have in asked.items()
-            if lacks[scope] and scope not in full
+        actions=[_planned(application, environment, one) for one in judged.lacking if not one.over],
+        scanned=judged.scanned,
+        unreadable=[
+            f"{one.scope}: {one.over} tags too many; remove some that are not needed"
+            for one in judged.lacking
+            if one.over
         ],
-        scanned=len(asked),
-        unreadable=[f"{scope}: {over} tags too many; remove some that are not needed" for scope, over in full.items()],
     )
 
 
-def _planned(
-    application: ApplicationRecord, environment: str, scope: str, have: dict[str, str], lacks: dict[str, str]
-) -> PlannedAction:
+async def judge_group(group: str, required: Mapping[str, str], only: str = "") -> Judged:
+    """Hold a resource group (its ARM id) and its resources against the tags that they must have, page by page.
+
+    What has its tags is forgotten at once: a group may be large, and what it lacks is usually little.
+
+    Args:
+        group: the group's ARM id.
+        required: the tags.
+        only: id of the one resource that is asked about, or empty.
+
+    Raises:
+        NotFoundError: there is no such group.
+    """
+    judged, wanted = Judged(), only.lower()
+    if wanted in ("", group.lower()):
+        judged.hold(group, await resources.read_tags(group), required)
+    async for resource in resources.list_resources(group):
+        if wanted in ("", resource.id.lower()):
+            judged.hold(resource.id, resource.tags or {}, required)
+    return judged
+
+
+def _planned(application: ApplicationRecord, environment: str, found: Lacking) -> PlannedAction:
+    scope, lacks = found.scope, found.lacks
     return PlannedAction(
         key=scope.lower(),
         rule=RULE,
         kind="tags",
         target=scope,
         environment=environment,
-        owned_by=tagging.owner_of(have) or application.name,  # it lies in a group that was made for the application
+        owned_by=found.owner or application.name,  # it lies in a group that was made for the application
         summary=f"set {', '.join(sorted(lacks))}",
         calls=[PlannedCall(method="PATCH", target=f"{scope}{resources.TAGS_SUFFIX}", body=resources.merge_of(lacks))],
         facts={"tags": lacks},

@@ -9,12 +9,11 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
 
 import httpx
 
 from shared.clients._arm_budget import Budget, PausedError
-from shared.clients._http import LONGEST_WAIT, Call, Vendor, azure_headers, body_of
+from shared.clients._http import LONGEST_WAIT, Answer, Call, Vendor, azure_headers
 from shared.clients._retry_after import retry_after
 from shared.errors import TransientIntegrationError, VendorCall
 from shared.models.token_bucket import EVERYTHING, LIMITS
@@ -99,13 +98,14 @@ class SharedBudget:
         left = response.headers.get(f"x-ms-ratelimit-remaining-subscription-{place.kind}", "")
         if response.status_code == httpx.codes.TOO_MANY_REQUESTS:
             wait = retry_after(response.headers, datetime.now(UTC)) or 0.0
-            await _budget(place).throttled(EVERYTHING if _by_arm(body_of(response)) else place.provider, wait)
+            await _budget(place).throttled(EVERYTHING if _by_arm(response) else place.provider, wait)
         elif left.isdigit():
             await _budget(place).remaining(float(left), time.time() - seconds)
 
 
-def _by_arm(body: Any) -> bool:
+def _by_arm(response: httpx.Response) -> bool:
     """Whether Azure Resource Manager itself refused, not one of the resource providers behind it."""
+    body = Answer(response.status_code, response.headers, raw=response.content).body
     error = body.get("error") if isinstance(body, dict) else None
     return isinstance(error, dict) and str(error.get("code", "")).endswith("RequestsThrottled")
 

@@ -1,14 +1,16 @@
 """The only way out over HTTP: timeouts, retries, error types, and the rule that 2xx alone is no success."""
 
 import asyncio
+import json
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any, Protocol
 
 import httpx
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from shared.clients._retry_after import retry_after
 from shared.clock import utc_now
@@ -52,12 +54,19 @@ class Answer:
     Attributes:
         status: HTTP status.
         headers: lower-case names.
-        body: parsed JSON, None when there is no body.
+        part: instead of the whole content, what a caller took out of it.
+        raw: the content as it came.
     """
 
     status: int
     headers: Mapping[str, str]
-    body: Any
+    part: Any = None
+    raw: bytes = b""
+
+    @cached_property
+    def body(self) -> Any:
+        """Parsed JSON, else text; None when there is no content."""
+        return _parsed(self.raw) if self.raw else self.part
 
 
 @dataclass(frozen=True)
@@ -158,6 +167,8 @@ class Vendor:
     def shaped[T](self, call: Call, answer: Answer, shape: type[T]) -> T:
         """The answer's body as ``shape``; raises as ``read``."""
         try:
+            if answer.raw.startswith(b"{") and isinstance(shape, type) and issubclass(shape, BaseModel):
+                return shape.model_validate_json(answer.raw)  # a big listing in half the time
             return TypeAdapter(shape).validate_python(answer.body)
         except ValidationError as error:
             first = error.errors()[0]
@@ -199,7 +210,7 @@ class Vendor:
         if self.budget:
             await self.budget.heard(call, response, time.monotonic() - sent)
         if response.status_code in call.expect:
-            return Answer(response.status_code, response.headers, body_of(response))
+            return Answer(response.status_code, response.headers, raw=response.content)
         raise error_of(self.name, call, response)
 
     def _health(self) -> Health:
@@ -244,19 +255,16 @@ def _vendor_request_id(response: httpx.Response) -> str | None:
     return headers.get("x-github-request-id") or headers.get("x-ms-request-id")
 
 
-def body_of(response: httpx.Response) -> Any:
-    """The answer's JSON, or its text; None when it has none."""
-    if not response.content:
-        return None
+def _parsed(content: bytes) -> Any:
     try:
-        return response.json()
+        return json.loads(content)
     except ValueError:
-        return response.text
+        return content.decode("utf-8", "replace")
 
 
 def _detail(response: httpx.Response) -> str:
     """The vendor's own words, short and without secrets."""
-    body = body_of(response)
+    body = Answer(response.status_code, response.headers, raw=response.content).body
     if isinstance(body, dict):
         inner = body.get("error")
         error = inner if isinstance(inner, dict) else body
