@@ -143,7 +143,7 @@ async def carry_out(data: Wave, work: Work, locked: Locked | None = None) -> Wav
     return WaveResult(
         detail=busy or f"{counts.done} done, {counts.failed} failed",
         counts=counts,
-        stop=stop or await _stop(rows, data.wave),
+        stop=stop or await _stop(rows, data.wave, counts.failed),
         busy=busy,
     )
 
@@ -213,8 +213,11 @@ async def _write(record: OperationRecord, row: ActionRecord, state: ActionState,
     await operations.write_action(record.application, row.model_copy(update=changed))
 
 
-async def _stop(rows: Sequence[ActionRecord], wave: int) -> str | None:
-    """Why the next wave must not begin: the canary failed, or the rule pauses."""
+async def _stop(rows: Sequence[ActionRecord], wave: int, failed: int) -> str | None:
+    """Why the next wave must not begin: the canary failed, or the rule pauses.
+
+    What failed elsewhere under this rule is the breaker's: a canary that is still under way has not failed by it.
+    """
     if not rows:
         return None
     first = rows[0]
@@ -222,6 +225,6 @@ async def _stop(rows: Sequence[ActionRecord], wave: int) -> str | None:
     breaker = await controls.breaker(name)
     if breaker.opened_at is not None:
         return f"the rule {name} pauses after {breaker.failures} failures in a row"
-    if wave == 0 and breaker.failures:
+    if wave == 0 and failed:
         return "the canary failed"
     return None

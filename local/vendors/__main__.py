@@ -32,6 +32,7 @@ STAND_INS = (
     "kubernetes",
     "aks_commands",
     "static_sites",
+    "policy_insights",
     "registry",
     "servicenow",
     "grafana",

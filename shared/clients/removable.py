@@ -8,18 +8,12 @@ https://learn.microsoft.com/rest/api/compute/snapshots
 
 from typing import Any
 
-from shared.clients._http import Call, Vendor, azure_headers
+from shared.clients._arm import arm
+from shared.clients._http import Call
 from shared.guard import Permit
 
-_BASE = "https://management.azure.com"
 _MISSING = 404
-
-
-async def _authorise() -> dict[str, str]:
-    return await azure_headers(f"{_BASE}/.default")
-
-
-_ARM = Vendor("azure resource manager", _BASE, _authorise, traced=True)
+_ARM = arm()
 
 
 async def read_resource(resource: str, version: str) -> dict[str, Any] | None:

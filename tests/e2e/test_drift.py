@@ -11,14 +11,14 @@ from tests.e2e.driver import Desk, Document, until
 from tests.e2e.estate import ARM, SUBSCRIPTION, Estate
 
 NAME = "drift-api"
-GROUP = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-{NAME}-dev"
 VAULT, SERVER, ANY = "2026-05-15", "2026-10-01", "2025-04-01"
 
 
 class Azure:
     """The portal in the hands of somebody who means well."""
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: Stack, name: str = NAME) -> None:
+        self.group = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-{name}-dev"
         self._vendors = stack.vendors
         self._headers = {"Authorization": f"Bearer {identity_token(stack, ARM)}"}
 
@@ -30,7 +30,7 @@ class Azure:
 
     def resources(self) -> list[str]:
         """Ids of what lies in the application's group."""
-        return [str(item["id"]) for item in self.call("GET", f"{GROUP}/resources", ANY)["value"]]
+        return [str(item["id"]) for item in self.call("GET", f"{self.group}/resources", ANY)["value"]]
 
     def only(self, kind: str) -> str:
         """The one resource of a kind."""
@@ -51,9 +51,9 @@ class Azure:
 WRITTEN = {"location", "tags", "sku", "properties", "kind", "identity"}
 
 
-def detect(desk: Desk, key: str, **fields: Any) -> Document:
+def detect(desk: Desk, key: str, name: str = NAME, **fields: Any) -> Document:
     """Ask for a detection and wait for its end."""
-    path = f"applications/{NAME}/operations"
+    path = f"applications/{name}/operations"
     asked = {"environment": "dev", **fields}
     answer = desk.call("POST", f"{path}/detect-drift", "operator", asked, Idempotency_Key=key)
     assert answer.status_code == 202, answer.text
@@ -65,9 +65,9 @@ def detect(desk: Desk, key: str, **fields: Any) -> Document:
     return until("the detection ends", ended, 120)
 
 
-def known(desk: Desk, state: str) -> dict[str, str]:
+def known(desk: Desk, state: str, name: str = NAME) -> dict[str, str]:
     """Severities of the findings in a state."""
-    found = desk.call("GET", f"applications/{NAME}/drift", "operator").json()["findings"]
+    found = desk.call("GET", f"applications/{name}/drift", "operator").json()["findings"]
     return {item["attribute"]: item["severity"] for item in found if item["state"] == state}
 
 
@@ -100,7 +100,7 @@ def test_three_changes_among_forty_harmless_ones_are_found_told_once_and_closed_
     azure.change(
         server, SERVER, lambda document: document.update(sku={"name": "Standard_D4ds_v5", "tier": "GeneralPurpose"})
     )
-    azure.tag(GROUP, {"cost-center": "CC-9999"})
+    azure.tag(azure.group, {"cost-center": "CC-9999"})
     tagged = [path for path in azure.resources() if (azure.call("GET", path, ANY).get("tags") or {}).get("application")]
     for path in tagged:
         azure.tag(path, {f"hidden-link-app-{number}": "Resource" for number in range(-(-40 // len(tagged)))})
@@ -115,13 +115,41 @@ def test_three_changes_among_forty_harmless_ones_are_found_told_once_and_closed_
 
     azure.change(vault, VAULT, set_firewall([]))
     azure.change(server, SERVER, lambda document: document.update(sku=size))
-    azure.tag(GROUP, {"cost-center": "CC-1001"})
+    azure.tag(azure.group, {"cost-center": "CC-1001"})
     assert detect(desk, "third")["state"] == "succeeded"
     assert (known(desk, "open"), known(desk, "closed")) == ({}, three)
     assert issues() == ["closed"] * 3
 
-    azure.tag(GROUP, {"cost-center": "CC-9999"})
+    azure.tag(azure.group, {"cost-center": "CC-9999"})
     repaired = detect(desk, "fourth")
     assert (repaired["state"], repaired["counts"]["done"]) == ("succeeded", 1), repaired
-    assert azure.call("GET", GROUP, ANY)["tags"]["cost-center"] == "CC-1001", "only a tag: put right at once"
+    assert azure.call("GET", azure.group, ANY)["tags"]["cost-center"] == "CC-1001", "only a tag: put right at once"
     assert (known(desk, "open"), issues()) == ({}, ["closed"] * 3), "it came back as the same finding"
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_an_environment_of_a_deployment_stack_is_compared_too(desk: Desk, stack: Stack) -> None:
+    name = "drift-stack-api"
+    parameters = {"database": "none", "publicEndpoint": True}
+    request = desk.onboard(name, region="northeurope", parameters=parameters)
+    assert request["state"] == "succeeded", request["problem"]
+    azure = Azure(stack, name)
+    clean = detect(desk, "stack-clean", name)
+    assert (clean["state"], known(desk, "open", name)) == ("succeeded", {}), clean
+
+    azure.tag(azure.group, {"cost-center": "CC-9999"})
+    vault = azure.only("vaults")
+    opened = {"defaultAction": "Allow", "bypass": "AzureServices"}
+    azure.change(vault, VAULT, lambda document: document["properties"].update(networkAcls=opened))
+    for key in ("stack-first", "stack-second"):
+        found = detect(desk, key, name, parameters={"reconcile": "none"})
+        assert found["state"] == "succeeded", found["problem"]
+        assert known(desk, "open", name) == {"tags.cost-center": "low", "network_acls[0].default_action": "critical"}
+
+    closed = {**opened, "defaultAction": "Deny"}
+    azure.change(vault, VAULT, lambda document: document["properties"].update(networkAcls=closed))
+    repaired = detect(desk, "stack-third", name)
+    assert (repaired["state"], repaired["counts"]["done"]) == ("succeeded", 1), repaired
+    assert azure.call("GET", azure.group, ANY)["tags"]["cost-center"] == "CC-1001"
+    assert known(desk, "open", name) == {}

@@ -84,6 +84,12 @@ class Arm:
         """A long-running operation: what it does to which resource, and until when."""
         return self._estate.operation(name)
 
+    def merge_tags(self, resource_id: str, tags: dict[str, str]) -> None:
+        """What a policy's effect `modify` does to a resource that is there."""
+        found = self._estate.get(resource_id)
+        if found:
+            self._estate.put({**found, "tags": {**(found.get("tags") or {}), **tags}})
+
     def federated_credentials(self, client_id: str) -> list[dict[str, Any]]:
         """The federated credentials (issuer, subject, audiences) of the identity with this client id."""
         kind = "Microsoft.ManagedIdentity/userAssignedIdentities"
