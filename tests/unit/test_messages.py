@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from datetime import date
 from typing import Any
 
 import pytest
@@ -111,6 +112,18 @@ def messages() -> dict[str, Message]:
         updated_at="2026-11-25T12:00:00.000Z",
         problem=PROBLEM,
     )
+    day = date(2026, 12, 31)
+    orphan = OrphanRecord(
+        application=hostile.application,
+        environment="dev",
+        resource=f"/subscriptions/x/resourceGroups/x/providers/Microsoft.Compute/disks/{HOSTILE}",
+        kind="Microsoft.Compute/disks",
+        policy="disk-unattached",
+        first_seen=day,
+        last_seen=day,
+        due=day,
+    )
+    told["removal"] = notices.removal(hostile, [orphan], 14, base="https://appstore.example/api")
     told["operation"] = notices.operation(stuck, hostile, "https://appstore.example/api")
     gone = OrphanRecord.model_validate(ORPHAN)
     told["removal"] = notices.removal(hostile, [gone], 7, base="https://appstore.example/api")
