@@ -222,6 +222,18 @@ async def test_killed_after_any_activity_it_goes_on(
         assert world.committed(before, "DELETE", "publicIPAddresses") == 1
 
 
+@pytest.mark.parametrize("how", ["status_after", "drop_after", "drop_before"])
+async def test_lost_and_failed_answers_heal(world: World, application: RequestRecord, how: str) -> None:
+    path = address(world, application)
+    world.fault(system="arm", method="PATCH", path="tags/default", mode=how, status=500, times=2)
+    world.fault(system="arm", method="DELETE", path="publicIPAddresses", mode=how, status=500, times=2)
+    await days(application, 0, 1, MARKED, LAST_NOTICE)
+    assert TAG in tags_of(world, path)
+    assert (await day(application, DUE))["clean-up"].state is S.SUCCEEDED
+    assert world.azure(path, NETWORK) is None
+    assert [stone.state for stone in await stones(application)] == ["kept"]
+
+
 async def test_what_comes_and_goes_is_never_removed(world: World, application: RequestRecord) -> None:
     path = address(world, application)
     before = world.position()
