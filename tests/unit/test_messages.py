@@ -41,16 +41,6 @@ GRANT = BreakGlass(
 )
 RESIDUE = [MadeObject(system="servicenow", type="change request", name="CHG0000001")]
 
-ORPHAN = {
-    "application": "payments-api",
-    "environment": "dev",
-    "resource": f"/subscriptions/s/{HOSTILE}",
-    "kind": "Microsoft.Compute/disks",
-    "policy": "unattached-disks",
-    "first_seen": "2026-11-01",
-    "last_seen": "2026-11-20",
-    "due": "2026-12-01",
-}
 PROMOTION = PromotionRecord(
     id="pro-0123456789ab",
     application="payments-api",
@@ -125,8 +115,6 @@ def messages() -> dict[str, Message]:
     )
     told["removal"] = notices.removal(hostile, [orphan], 14, base="https://appstore.example/api")
     told["operation"] = notices.operation(stuck, hostile, "https://appstore.example/api")
-    gone = OrphanRecord.model_validate(ORPHAN)
-    told["removal"] = notices.removal(hostile, [gone], 7, base="https://appstore.example/api")
     told["promotion"] = notices.promotion(PROMOTION, hostile, "https://appstore.example/api")
     broken = notices.broken_glass(hostile, GRANT, "https://appstore.example/api", 1)
     return told | {"welcome": notices.welcome(hostile, LINKS), "break_glass": broken}
