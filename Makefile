@@ -63,6 +63,9 @@ bench-cold-start: setup-dev ## import of the app against the smallest app with t
 bench-provision: setup-dev ## 1, 10, 50 onboardings at once, and the same ten steps in a real Backstage beside it
 	@exec $(PYTHON) -m tests.bench.provision
 
+bench-day2: setup-dev ## tag policies beside plain Python and Cloud Custodian, events, writes beyond Azure's limit
+	@exec $(PYTHON) -m tests.bench.day2 $(BENCH_ARGS)
+
 bundle: setup ## dist/bundle.tar.gz: the rules for an OPA server, and their revision
 	@$(PYTHON) -m shared.rule_set dist/bundle.tar.gz
 

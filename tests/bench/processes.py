@@ -21,6 +21,15 @@ class Used:
         return self.cpu - before.cpu
 
 
+def peak_memory(pid: int) -> float:
+    """Most resident memory of a process so far in MB, which ``ru_maxrss`` mixes with its parent's; 0 when it ended."""
+    try:
+        text = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0.0
+    return next((int(line.split()[1]) / 1024 for line in text.splitlines() if line.startswith("VmHWM")), 0.0)
+
+
 def used(root: int) -> Used:
     """Sum over a process and its descendants, whatever session they are in; the ended ones count for their parents."""
     children: dict[int, list[int]] = defaultdict(list)
