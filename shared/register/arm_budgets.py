@@ -2,11 +2,9 @@
 
 from collections.abc import Callable
 
-from shared.errors import TransientIntegrationError, VendorCall
 from shared.models.token_bucket import Bucket
+from shared.register._records import TRIES, busy, step_back
 from shared.register._table import RowConflictError, Write, commit, document_of, read
-
-_TRIES = 20
 
 type Change = Callable[[Bucket | None], Bucket]
 
@@ -18,7 +16,8 @@ async def change(subscription: str, kind: str, to: Change) -> Bucket:
         TransientIntegrationError: the register does not answer, or is written too often.
     """
     partition, key = f"arm:{subscription}", f"calls:{kind}"
-    for _ in range(_TRIES):
+    for tries in range(TRIES):
+        await step_back(tries)
         row = await read(partition, key)
         new = to(Bucket.model_validate(row.document) if row else None)
         try:
@@ -26,6 +25,4 @@ async def change(subscription: str, kind: str, to: Change) -> Bucket:
         except RowConflictError:
             continue
         return new
-    raise TransientIntegrationError(
-        VendorCall("table storage", "transaction", 412), f"the budget of {kind} is written too often"
-    )
+    raise busy(partition)
