@@ -47,6 +47,22 @@ class Capacity(Model):
     applications: int = Field(ge=0)
 
 
+class AlertWebhook(Model):
+    """Where Azure Monitor sends alerts besides the owner team.
+
+    Attributes:
+        service_uri: the App Store's route for alerts.
+        object_id: object id of the App Store's application in Entra ID.
+        identifier_uri: its identifier URI: the audience of the token that comes with an alert.
+    """
+
+    model_config = ConfigDict(**{**Model.model_config, "extra": "forbid"})
+
+    service_uri: str = Field(pattern=rf"^https://{_HOST}/\S+$")
+    object_id: Guid
+    identifier_uri: str = Field(pattern=r"^api://\S+$")
+
+
 class LandingZone(Model):
     """What the platform prepared for one environment in one region.
 
@@ -80,6 +96,7 @@ class LandingZone(Model):
         database_sku: size of a PostgreSQL flexible server here; names its price.
         purge_protection: whether Key Vaults are protected from purging.
         team_role: Azure role of the owner team on its resource group.
+        alert_webhook: where alerts go besides the owner team; None: nowhere, and the App Store answers none.
         paired_region: region that backups and images are kept in as well; empty: none, which prod may not say.
     """
 
@@ -112,6 +129,7 @@ class LandingZone(Model):
     database_sku: str = Field(pattern=r"^(B|GP|MO)_Standard_[A-Za-z0-9_]+$")
     purge_protection: bool
     team_role: Literal["Contributor", "Reader"]
+    alert_webhook: AlertWebhook | None = None
     paired_region: str = Field(default="", pattern=r"^([a-z][a-z0-9]{2,29})?$")
 
     @model_validator(mode="after")
@@ -256,6 +274,6 @@ def _clash(one: LandingZone, other: LandingZone) -> str | None:
 
 
 def _rows(document: Any) -> tuple[LandingZone, ...]:
-    """Rows of the document; the tenant stands once for all of them."""
-    tenant = document["tenant_id"]
-    return tuple(LandingZone.model_validate({"tenant_id": tenant, **row}) for row in document["landing_zones"])
+    """Rows of the document; the tenant and the webhook stand once for all of them."""
+    common = {"tenant_id": document["tenant_id"], "alert_webhook": document.get("alert_webhook")}
+    return tuple(LandingZone.model_validate({**common, **row}) for row in document["landing_zones"])

@@ -38,7 +38,7 @@ MODELS = {
 WITHOUT_MODEL = {"Microsoft.Insights/diagnosticSettings"}  # no longer in azure-mgmt-monitor
 VARIANTS: dict[str, dict[str, Any]] = {
     "dev": {},
-    "without a database": {"database": "none"},
+    "without a database": {"database": "none", "alert_webhook": None},
     "public": {"public_network_access": True},
     "prod": {
         "environment": "prod",

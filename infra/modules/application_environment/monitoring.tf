@@ -11,6 +11,22 @@ resource "azurerm_monitor_action_group" "team" {
     email_address           = var.contact_email
     use_common_alert_schema = true
   }
+
+  dynamic "webhook_receiver" {
+    for_each = var.alert_webhook == null ? [] : [var.alert_webhook]
+
+    content {
+      name                    = "app-store"
+      service_uri             = webhook_receiver.value.service_uri
+      use_common_alert_schema = true
+
+      aad_auth {
+        object_id      = webhook_receiver.value.object_id
+        identifier_uri = webhook_receiver.value.identifier_uri
+        tenant_id      = var.tenant_id
+      }
+    }
+  }
 }
 
 resource "azurerm_monitor_metric_alert" "vault_availability" {

@@ -337,6 +337,29 @@ variable "contact_email" {
   }
 }
 
+variable "alert_webhook" {
+  description = "Where alerts go besides the owner team: address, and object id and identifier URI of the Entra application that Azure Monitor gets its token for; null: nowhere."
+  type = object({
+    service_uri    = string
+    object_id      = string
+    identifier_uri = string
+  })
+  default = null
+
+  validation {
+    condition     = var.alert_webhook == null || can(regex("^https://[^\\s]+$", var.alert_webhook.service_uri))
+    error_message = "alert_webhook.service_uri: an https address."
+  }
+
+  validation {
+    condition = var.alert_webhook == null || (
+      can(regex("^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$", var.alert_webhook.object_id)) &&
+      can(regex("^api://[^\\s]+$", var.alert_webhook.identifier_uri))
+    )
+    error_message = "alert_webhook: a GUID as object_id, and an identifier_uri that begins with api://."
+  }
+}
+
 variable "tenant_id" {
   description = "Entra tenant of the vault and of the database's authentication."
   type        = string

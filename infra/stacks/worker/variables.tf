@@ -135,6 +135,16 @@ variable "contact_email" {
   nullable    = false
 }
 
+variable "alert_webhook" {
+  description = "Where alerts go besides the owner team: address, and object id and identifier URI of the Entra application that Azure Monitor gets its token for; null: nowhere."
+  type = object({
+    service_uri    = string
+    object_id      = string
+    identifier_uri = string
+  })
+  default = null
+}
+
 variable "tenant_id" {
   description = "Entra tenant of the vault and of the database's authentication."
   type        = string

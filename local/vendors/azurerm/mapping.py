@@ -38,7 +38,7 @@ def state_of(kind: Kind, document: dict[str, Any]) -> State:
         path, _, conversion = spec.partition("|")
         state[name] = _from_arm(conversion, _get(document, path))
     for name, block in kind.get("blocks", {}).items():
-        found = _get(document, block["at"])
+        found = _get(document, block["at"]) if _get(document, block.get("when", block["at"])) else None
         items = list(found.values()) if found and "keyed" in block else found if block.get("many") else [found]
         state[name] = [state_of(block, item) for item in items or [] if item]
     return state
@@ -163,11 +163,11 @@ def _set(document: dict[str, Any], path: str, value: Any) -> None:
     *parents, last = path.split(".")
     for parent in parents:
         document = document.setdefault(parent, {})
-    document[last] = value
+    document.update({last: value} if last else value)
 
 
 def _get(document: dict[str, Any] | None, path: str) -> Any:
-    for name in path.split("."):
+    for name in filter(None, path.split(".")):
         document = (document or {}).get(name)
     return document
 

@@ -104,6 +104,52 @@ run "every_taggable_resource_carries_the_request" {
   }
 }
 
+run "alerts_go_to_the_owner_team_only_unless_a_webhook_is_named" {
+  command = plan
+
+  assert {
+    condition     = length(azurerm_monitor_action_group.team.webhook_receiver) == 0
+    error_message = "Without a webhook alerts go to the owner team only."
+  }
+}
+
+run "alerts_go_to_the_webhook_with_a_token" {
+  command = plan
+
+  variables {
+    alert_webhook = {
+      service_uri    = "https://appstore.contoso.com/api/alerts/azure-monitor"
+      object_id      = "30000000-0000-0000-0000-00000000000a"
+      identifier_uri = "api://appstore"
+    }
+  }
+
+  assert {
+    condition = (
+      azurerm_monitor_action_group.team.webhook_receiver[0].service_uri == var.alert_webhook.service_uri &&
+      azurerm_monitor_action_group.team.webhook_receiver[0].use_common_alert_schema &&
+      azurerm_monitor_action_group.team.webhook_receiver[0].aad_auth[0].object_id == var.alert_webhook.object_id &&
+      azurerm_monitor_action_group.team.webhook_receiver[0].aad_auth[0].identifier_uri == var.alert_webhook.identifier_uri &&
+      azurerm_monitor_action_group.team.webhook_receiver[0].aad_auth[0].tenant_id == var.tenant_id
+    )
+    error_message = "The webhook gets alerts in the common schema, with a token for its application."
+  }
+}
+
+run "a_webhook_is_never_told_over_plain_http" {
+  command = plan
+
+  variables {
+    alert_webhook = {
+      service_uri    = "http://appstore.contoso.com/api/alerts/azure-monitor"
+      object_id      = "30000000-0000-0000-0000-00000000000a"
+      identifier_uri = "api://appstore"
+    }
+  }
+
+  expect_failures = [var.alert_webhook]
+}
+
 run "roles_are_least_privilege" {
   command = apply
 
