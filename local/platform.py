@@ -34,6 +34,7 @@ SECRETS = {
     "slack-bot-token": "xoxb-appstore",
 }
 CONTAINERS = ("tfstate", "plans")
+APP_STORE = "https://appstore.contoso.com"  # as rules/landing_zones.yaml names it
 # What the subscriptions ask for is what rules/events.yaml knows: other kinds would only be recorded as ignored.
 SUBSCRIPTIONS = {
     "appstore-key-vault": (
@@ -128,11 +129,12 @@ def ensure_platform(stack: "Stack") -> None:
 
 
 def subscribe(stack: "Stack") -> None:
-    """Lead the events of system topics to the host, wherever it listens this time."""
+    """Lead events of system topics and alerts to the host, wherever it listens this time."""
     keys = json.loads((stack.directory / "host" / "keys.json").read_text(encoding="utf-8"))
     hook = f"{stack.host_url}/runtime/webhooks/eventgrid"
     wanted = {
         f"subscription/{name}": {"endpoint": f"{hook}?functionName={function}&code={keys['system']}", "kinds": kinds}
         for name, (function, kinds) in SUBSCRIPTIONS.items()
     }
-    stack.vendors_admin("POST", "seed", {"event_grid": wanted})
+    addresses = {"settings/addresses": {APP_STORE: stack.host_url}}
+    stack.vendors_admin("POST", "seed", {"event_grid": wanted, "monitor_alerts": addresses})

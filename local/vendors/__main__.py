@@ -22,6 +22,7 @@ STAND_INS = (
     "key_vault",
     "arm",
     "event_grid",
+    "monitor_alerts",
     "azurerm",
     "actions",
     "github",

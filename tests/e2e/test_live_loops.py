@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,12 @@ class Application:
     def azure(self, method: str, path: str, version: str, body: Any = None) -> Any:
         return self.vendor(method, f"{ARM}{path}?api-version={version}", ARM, body)
 
+    def only(self, kind: str) -> str:
+        """Id of the one resource of a type that onboarding made."""
+        listed = self.azure("GET", f"{self.group}/resources", "2025-04-01")["value"]
+        (found,) = [str(item["id"]) for item in listed if item["type"] == kind]
+        return found
+
 
 @pytest.fixture(scope="module")
 def application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Application]:
@@ -57,16 +64,13 @@ def application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Applicatio
 
 
 def _hasten(root: Path) -> None:
-    """The old credential is worthless at once."""
+    """The old credential is worthless at once, and what was done about an alert is verified soon."""
     replace(root / "rules/rotation.yaml", "overlapDays: 7", "overlapDays: 0")
+    replace(root / "rules/responses/default.yaml", "settle: 15", "settle: 0.25")
 
 
 def test_a_secret_that_nears_its_end_is_rotated_once(application: Application) -> None:
-    vault = next(
-        item["name"]
-        for item in application.azure("GET", f"{application.group}/resources", "2025-04-01")["value"]
-        if item["type"] == "Microsoft.KeyVault/vaults"
-    )
+    vault = application.only("Microsoft.KeyVault/vaults").rpartition("/")[2]
     account = f"{application.group}/providers/Microsoft.Storage/storageAccounts/stloopedapi"
     wanted = {"location": "westeurope", "kind": "StorageV2", "sku": {"name": "Standard_LRS"}}
     application.azure("PUT", account, "2025-06-01", wanted | {"tags": {"application": application.name}})
@@ -101,6 +105,45 @@ def test_a_secret_that_nears_its_end_is_rotated_once(application: Application) -
     assert len(secret("GET", "/versions")["value"]) == 2
     assert len([entry for entry in stack.journal(began) if "/regenerateKey" in entry["url"]]) == 2
     assert [item["id"] for item in application.operations("rotate-secret")] == [done["id"]]
+
+
+def test_a_disk_that_fills_up_is_extended_and_the_alert_ends(application: Application) -> None:
+    stack, began = application.desk.stack, application.desk.position()
+    server = application.only("Microsoft.DBforPostgreSQL/flexibleServers")
+    assert application.operations("respond-to-alert") == []
+    _push(stack, server, 92)
+    size = _size(application, server)
+    until("the disk was extended", lambda: _size(application, server) > size or None)
+    _push(stack, server, 46)
+    fired = ended(application.desk, application.name, application.operations("respond-to-alert")[0]["id"])
+    assert (fired["state"], fired["occasion"], fired["environment"]) == ("succeeded", "alert", "dev"), fired
+    facts = {name: fired["facts"][name] for name in ("response", "before", "after", "helped")}
+    assert facts == {"response": "database-disk-full", "before": 92, "after": 46, "helped": True}
+    until("the end of the alert was told", lambda: len(application.operations("respond-to-alert")) == 2 or None)
+    (over,) = [item for item in application.operations("respond-to-alert") if item["id"] != fired["id"]]
+    assert ended(application.desk, application.name, over["id"])["state"] == "succeeded"
+    assert _size(application, server) == 2 * size
+    changed = [
+        entry for entry in stack.journal(began) if entry["method"] == "PATCH" and server.lower() in entry["url"].lower()
+    ]
+    assert len(changed) == 1
+    account = stack.vendors_admin("GET", "monitor_alerts").json()
+    told = [(item["status"], item["document"]["data"]["essentials"]["monitorCondition"]) for item in account["sent"]]
+    assert told == [(202, "Fired"), (202, "Resolved")]
+    assert account["alerts"] == []
+
+
+def _push(stack: Stack, server: str, value: float) -> None:
+    """What the metric was in the last hour, and is for the next minutes."""
+    now = datetime.now(UTC).replace(second=0, microsecond=0)
+    minutes = [now + timedelta(minutes=offset) for offset in range(-60, 5)]
+    values = {minute.strftime("%Y-%m-%dT%H:%M:%SZ"): value for minute in minutes}
+    stack.vendors_admin("POST", "seed", {"arm": {f"metric/{server.lower()}/storage_percent": values}})
+
+
+def _size(application: Application, server: str) -> int:
+    size: int = application.azure("GET", server, "2026-10-01")["properties"]["storage"]["storageSizeGB"]
+    return size
 
 
 def _delivered(stack: Stack, version: str) -> list[Document] | None:

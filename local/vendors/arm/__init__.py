@@ -90,6 +90,11 @@ class Arm:
         if found:
             self._estate.put({**found, "tags": {**(found.get("tags") or {}), **tags}})
 
+    def metric(self, resource_id: str, name: str) -> dict[str, float]:
+        """The values of a metric that somebody put there, by their minute."""
+        kept = self._estate.store.list(f"metric/{resource_id.lower()}/")
+        return next((values for key, values in kept if key.rpartition("/")[2].lower() == name.lower()), {})
+
     def federated_credentials(self, client_id: str) -> list[dict[str, Any]]:
         """The federated credentials (issuer, subject, audiences) of the identity with this client id."""
         kind = "Microsoft.ManagedIdentity/userAssignedIdentities"
