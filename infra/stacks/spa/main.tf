@@ -58,6 +58,7 @@ module "environment" {
   monthly_budget        = var.monthly_budget
   budget_start          = var.budget_start
   contact_email         = var.contact_email
+  alert_webhook         = var.alert_webhook
   tenant_id             = var.tenant_id
   public_endpoint       = true # a static web app is open to the internet
   runs_in_cluster       = false

@@ -170,3 +170,13 @@ variable "source_registry_id" {
   type        = string
   default     = null
 }
+
+variable "alert_webhook" {
+  description = "Where alerts go besides the owner team: address, and object id and identifier URI of the Entra application that Azure Monitor gets its token for; null: nowhere."
+  type = object({
+    service_uri    = string
+    object_id      = string
+    identifier_uri = string
+  })
+  default = null
+}

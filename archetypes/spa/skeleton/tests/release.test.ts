@@ -9,7 +9,7 @@ const CONFIGURATION = JSON.parse(readFileSync("public/staticwebapp.config.json",
 const target = mkdtempSync(join(tmpdir(), "site-"));
 
 beforeAll(async () => {
-  process.env.VERSION = "0123456789abcdef0123456789abcdef01234567";
+  process.env.VERSION = "a".repeat(40);
   await build({ build: { outDir: target, emptyOutDir: true }, logLevel: "silent" });
 });
 
