@@ -13,6 +13,7 @@ from typing import Any
 
 from shared.drift_rules import DriftRules, Ignored
 from shared.models.drift import Difference, DifferenceKind, DriftReport
+from shared.stack_changes import has_a_name
 
 _IDLE = ("noop", "read")
 _MASK = "(sensitive)"
@@ -73,7 +74,7 @@ def _of_object(change: Entry | None, drift: Entry | None, rules: DriftRules) -> 
     found: list[Difference] = []
     harmless = 0
     for path in sorted(behind.keys() | wanted.keys()):
-        plain = re.sub(r"\[\d+\]", "", path)
+        plain = _without_numbers(path)
         named = rules.named(entry["type"], plain)
         if rules.is_harmless(entry["type"], plain) or (
             path not in wanted and (named is None or _covered(path, wanted))
@@ -102,8 +103,13 @@ def _planned(change: Entry) -> Iterator[Leaf]:
         yield "", _MASK, _MASK
         return
     for path, now, code in _leaves(change["before"], change["after"]):
-        if not any(_within(path, other) for other in unknown):
-            yield path, now, code
+        if any(_within(path, other) for other in unknown) or has_a_name(change["type"], _without_numbers(path)):
+            continue
+        yield path, now, code
+
+
+def _without_numbers(path: str) -> str:
+    return re.sub(r"\[\d+\]", "", path)
 
 
 def _covered(path: str, paths: dict[str, Any]) -> bool:

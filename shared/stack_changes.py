@@ -162,6 +162,28 @@ def _source(spec: Any) -> str:
     return str(spec["block"] if isinstance(spec, dict) else spec.partition("|")[0])
 
 
+def has_a_name(kind: str, path: str) -> bool:
+    """Whether a property of Azure's is shown beside as an attribute that rules look at: it counts once.
+
+    Args:
+        kind: Terraform's type of the resource, as change sets have it.
+        path: the property, without the numbers of list items.
+    """
+    return any(_touches(path, source) for source in _sources().get(kind, ()))
+
+
+@cache
+def _sources() -> dict[str, list[str]]:
+    """By Terraform's type: where Azure keeps what is shown as attributes."""
+    found: dict[str, list[str]] = {}
+    for words in _vocabulary()["types"].values():
+        sources = found.setdefault(words["type"], [])
+        for spec in words["attributes"].values():
+            inner = spec["attributes"].values() if isinstance(spec, dict) else [""]
+            sources += [f"{_source(spec)}.{path}".rstrip(".").partition("|")[0] for path in inner]
+    return {kind: [path for path in sources if path.startswith("properties.")] for kind, sources in found.items()}
+
+
 def _touches(path: str, source: str) -> bool:
     return path == source or path.startswith((f"{source}.", f"{source}[")) or source.startswith(f"{path}.")
 

@@ -92,6 +92,21 @@ def test_what_only_azure_computes_is_none_unless_a_rule_watches_it() -> None:
     assert [item.severity for item in judged(watched).findings] == [Severity.CRITICAL]
 
 
+def test_what_a_deployment_stack_shows_under_two_names_is_one_finding() -> None:
+    """Azure's own property and the attribute that rules look at; a property without such a name counts by itself."""
+
+    def vault(action: str, networks: list[str]) -> dict[str, Any]:
+        azure = {"networkAcls": {"defaultAction": action, "virtualNetworkRules": networks}}
+        return {"properties": azure, "network_acls": [{"default_action": action}]}
+
+    change = entry(VAULT, vault("Allow", ["x"]), vault("Deny", []))
+    found = judged({"engine": "deployment_stack", "changes": [change], "drift": []})
+    assert {item.attribute for item in found.findings} == {
+        "network_acls[0].default_action",
+        "properties.networkAcls.virtualNetworkRules",
+    }
+
+
 def test_what_is_known_only_after_the_apply_is_none() -> None:
     change = entry(VAULT, {"vault_uri": "https://a"}, {"vault_uri": None}, unknownPaths=["vault_uri"])
     assert judged({"changes": [change], "drift": []}).findings == []
