@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from shared.log import LOGGER
 from shared.models.token_bucket import EVERYTHING, HOLD, Bucket, Lease, Limit, lease
 
-PATIENCE = 3.0  # with the register
+_PATIENCE = {True: 3.0, False: 10.0}  # with the register, by whether a person waits
 _ALONE = 15.0  # then it is asked again
 _KEPT = HOLD - 1.0  # clocks differ
 _SLACK = 5.0  # calls that are on their way explain so much of a difference
@@ -119,16 +119,16 @@ class Budget:
             )
             return got.bucket
 
-        if not await self._change(take):
+        if not await self._change(take, _PATIENCE[lane.person]):
             self._taken_alone += len(got.ready)
         return got
 
-    async def _change(self, to: Callable[[Bucket], Bucket]) -> bool:
+    async def _change(self, to: Callable[[Bucket], Bucket], patience: float = _PATIENCE[True]) -> bool:
         """Change the shared bucket, or what this process knows of it; whether the shared one may have the change."""
         written = False
         if self._now() >= self._alone_until:
             try:
-                async with asyncio.timeout(PATIENCE):
+                async with asyncio.timeout(patience):
                     self._known = await self._shared(lambda bucket: to(self._settled(bucket)))
             except Exception as error:  # noqa: BLE001 - whatever keeps us from the register must not keep us from Azure
                 LOGGER.warning("the budget of calls to Azure is not shared for now: %s", type(error).__name__)

@@ -14,6 +14,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import aiohttp.connector
+
 from local.sign_in import identity_token
 from local.stack import Stack
 from tests.bench import c7n_tags, events, resource_pages, throttled_writes
@@ -95,6 +97,8 @@ def main() -> None:
         folder = Path(text)
         with Stack(folder / "stack") as stack:
             os.environ.update(_environment(stack))
+            # aiohttp makes its trust at import, long before the authority of this run exists.
+            aiohttp.connector._SSL_CONTEXT_VERIFIED.load_verify_locations(str(stack.ca_bundle))
             if "tags" in wanted:
                 tags(stack, folder)
             if "writes" in wanted:
