@@ -77,7 +77,6 @@ async def test_writes_beyond_the_limit_are_paced_and_none_is_lost(
     assert (seen.count(201), set(seen) - {429}) == (count, {201})
     assert seen.count(429) <= 3
     assert took >= (count - WRITES.capacity) / WRITES.refill
-    assert took < (count - WRITES.capacity) / WRITES.refill + 15
 
 
 async def test_a_person_is_served_while_sweeps_wait(world: World, subscription: str) -> None:
@@ -126,6 +125,6 @@ async def test_a_short_pause_is_waited_for(world: World, subscription: str) -> N
 
 async def test_without_the_register_calls_go_on(world: World, subscription: str) -> None:
     world.fault(system="storage", mode="status", status=503, times=None)
-    began = time.monotonic()
-    await write(subscription, "rg-a", 20)
-    assert time.monotonic() - began < 5
+    since = world.position()
+    await write(subscription, "rg-a", 20, Origin.PERSON)
+    assert answers(world, since, subscription) == [201] * 20
