@@ -38,7 +38,8 @@ async def accept(client: df.DurableOrchestrationClient, asked: AskedOperation) -
     if found.body_hash != record.body_hash:
         detail = f"The same key was used for another {asked.operation} ({found.id})."
         raise RequestRejectedError("idempotency-key-reused", detail, status=409)
-    await start_recorded(client, found)
+    if found.state is OperationState.RECEIVED:  # beyond it, its orchestration has begun
+        await start_recorded(client, found)
     return found
 
 
