@@ -97,6 +97,8 @@ class LandingZone(Model):
         purge_protection: whether Key Vaults are protected from purging.
         team_role: Azure role of the owner team on its resource group.
         alert_webhook: where alerts go besides the owner team; None: nowhere, and the App Store answers none.
+        platform_principal_id: object id of the App Store's identity, which may then write into applications' vaults;
+            None: it may not, and rotates no secrets.
         paired_region: region that backups and images are kept in as well; empty: none, which prod may not say.
     """
 
@@ -130,6 +132,7 @@ class LandingZone(Model):
     purge_protection: bool
     team_role: Literal["Contributor", "Reader"]
     alert_webhook: AlertWebhook | None = None
+    platform_principal_id: Guid | None = None
     paired_region: str = Field(default="", pattern=r"^([a-z][a-z0-9]{2,29})?$")
 
     @model_validator(mode="after")
@@ -274,6 +277,7 @@ def _clash(one: LandingZone, other: LandingZone) -> str | None:
 
 
 def _rows(document: Any) -> tuple[LandingZone, ...]:
-    """Rows of the document; the tenant and the webhook stand once for all of them."""
-    common = {"tenant_id": document["tenant_id"], "alert_webhook": document.get("alert_webhook")}
+    """Rows of the document; tenant, webhook and the App Store's identity stand once for all of them."""
+    common = {"tenant_id": document["tenant_id"]}
+    common |= {name: document.get(name) for name in ("alert_webhook", "platform_principal_id")}
     return tuple(LandingZone.model_validate({**common, **row}) for row in document["landing_zones"])

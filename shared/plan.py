@@ -162,6 +162,7 @@ def variables(record: RequestRecord, environment: str) -> dict[str, Any]:
         "budget_start": f"{record.created_at[:7]}-01T00:00:00Z",
         "contact_email": body.contact,
         "alert_webhook": zone.alert_webhook.model_dump() if zone.alert_webhook else None,
+        "platform_principal_id": zone.platform_principal_id,
         "tenant_id": zone.tenant_id,
         "subscription_id": zone.subscription_id,
         **archetypes.chosen(parameters_of(record), archetypes.find(body.archetype).variables),

@@ -195,3 +195,11 @@ def test_every_size_of_node_has_a_price() -> None:
     sizes = {zone.node_size for zone in landing_zones() if zone.cluster == "dedicated"}
     assert sizes
     assert {f"aks.node.{size}" for size in sizes} <= set(read_book().items)
+
+
+def test_the_app_stores_identity_stands_once_for_all_rows_and_reaches_every_environment(tmp_path: Path) -> None:
+    identity = "30000000-0000-0000-0000-00000000000b"
+    file = tmp_path / "landing_zones.yaml"
+    file.write_text(f"platform_principal_id: {identity}\n{FILE.read_text(encoding='utf-8')}", encoding="utf-8")
+    assert {zone.platform_principal_id for zone in landing_zones(file)} == {identity}
+    assert {zone.platform_principal_id for zone in landing_zones()} == {None}
