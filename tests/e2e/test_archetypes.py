@@ -42,6 +42,7 @@ def _add(folder: Path, identifier: str) -> None:
         (target / name).write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
 
 
+@pytest.mark.long
 def test_an_archetype_in_the_folder_of_a_running_app_is_ordered_and_runs(desk: Desk, stack: Stack) -> None:
     assert desk.call("GET", "archetypes/fifth", "requester").status_code == 404
     _add(Path(stack.host_environment["ARCHETYPES_FOLDER"]), "fifth")

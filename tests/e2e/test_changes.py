@@ -69,6 +69,8 @@ def _previous_commit(target: Path) -> Path:
     return target
 
 
+@pytest.mark.long
+@pytest.mark.timeout(600)
 def test_a_waiting_request_survives_the_upgrade_to_the_next_commit(fresh_stack: StackFactory, tmp_path: Path) -> None:
     stack = fresh_stack("upgrade", root=_previous_commit(tmp_path / "before"))
     desk = Desk(stack)

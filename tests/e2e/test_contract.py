@@ -40,6 +40,7 @@ def _check(desk: Desk, name: str, examples: int, folder: Path) -> None:
     assert re.search(r"\d+ generated", done.stdout), "nothing was tested"
 
 
+@pytest.mark.long
 def test_the_api_does_what_it_says(fresh_stack: StackFactory, tmp_path: Path) -> None:
     """On a stack of its own: an administrator who sends everything also freezes, holds and stops everything."""
     _check(Desk(fresh_stack("said")), "said-api", 2, tmp_path)

@@ -62,6 +62,7 @@ def _drawn(names: list[str], count: int) -> list[str]:
     return chosen
 
 
+@pytest.mark.long
 def test_some_steps_fail_once_and_a_retry_makes_no_earlier_call_again(desk: Desk) -> None:
     _fail_once(desk, "retried-api", _drawn(list(STEPS), 1))
 

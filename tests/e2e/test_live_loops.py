@@ -69,6 +69,7 @@ def _hasten(root: Path) -> None:
     replace(root / "rules/responses/default.yaml", "settle: 15", "settle: 0.25")
 
 
+@pytest.mark.long
 def test_a_secret_that_nears_its_end_is_rotated_once(application: Application) -> None:
     vault = application.only("Microsoft.KeyVault/vaults").rpartition("/")[2]
     account = f"{application.group}/providers/Microsoft.Storage/storageAccounts/stloopedapi"
@@ -107,6 +108,7 @@ def test_a_secret_that_nears_its_end_is_rotated_once(application: Application) -
     assert [item["id"] for item in application.operations("rotate-secret")] == [done["id"]]
 
 
+@pytest.mark.long
 def test_a_disk_that_fills_up_is_extended_and_the_alert_ends(application: Application) -> None:
     stack, began = application.desk.stack, application.desk.position()
     server = application.only("Microsoft.DBforPostgreSQL/flexibleServers")

@@ -100,6 +100,7 @@ def _require_records_closed(estate: Estate, request: Document) -> None:
     assert tasks == ["scaffolder task"]
 
 
+@pytest.mark.long
 def test_what_somebody_else_made_after_the_approval_is_a_conflict_and_stays(desk: Desk) -> None:
     request_id, digest = desk.planned("foreign-api")
     estate = Estate(desk.stack)

@@ -66,7 +66,7 @@ def answers(world: World, since: int, subscription: str) -> list[int]:
 
 
 @pytest.mark.parametrize("count", [260, pytest.param(600, marks=pytest.mark.long)])
-@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("processes", [2, pytest.param(1, marks=pytest.mark.long)])
 async def test_writes_beyond_the_limit_are_paced_and_none_is_lost(
     world: World, subscription: str, count: int, processes: int
 ) -> None:

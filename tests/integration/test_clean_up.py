@@ -198,7 +198,9 @@ async def test_asked_five_times_at_once_each_day_it_happens_once(world: World, a
     assert len(await told(application)) == 2
 
 
-@pytest.mark.parametrize("number", range(1, 9))
+@pytest.mark.parametrize(
+    "number", [pytest.param(number, marks=[pytest.mark.long] if number % 4 else []) for number in range(1, 9)]
+)
 @pytest.mark.parametrize("when", [MARKED, DUE])
 async def test_killed_after_any_activity_it_goes_on(
     world: World, application: RequestRecord, number: int, when: int
@@ -222,7 +224,9 @@ async def test_killed_after_any_activity_it_goes_on(
         assert world.committed(before, "DELETE", "publicIPAddresses") == 1
 
 
-@pytest.mark.parametrize("how", ["status_after", "drop_after", "drop_before"])
+@pytest.mark.parametrize(
+    "how", ["status_after", *(pytest.param(how, marks=pytest.mark.long) for how in ("drop_after", "drop_before"))]
+)
 async def test_lost_and_failed_answers_heal(world: World, application: RequestRecord, how: str) -> None:
     path = address(world, application)
     world.fault(system="arm", method="PATCH", path="tags/default", mode=how, status=500, times=2)
@@ -352,7 +356,9 @@ async def test_a_shield_means_no_change_at_all(world: World, application: Reques
     assert TAG in tags_of(world, path)
 
 
-@pytest.mark.parametrize("kind", ["hold", "lock", "freeze", "exemption"])
+@pytest.mark.parametrize(
+    "kind", ["hold", *(pytest.param(kind, marks=pytest.mark.long) for kind in ("lock", "freeze", "exemption"))]
+)
 async def test_a_shield_at_the_last_day_keeps_it_and_then_it_is_announced_again(
     world: World, application: RequestRecord, kind: str
 ) -> None:

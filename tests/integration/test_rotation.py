@@ -138,7 +138,9 @@ async def watched(secret: Secret, work: Callable[[], Any]) -> tuple[int, int]:
     return tries, failures
 
 
-@pytest.mark.parametrize("number", range(2, 10))
+@pytest.mark.parametrize(
+    "number", [pytest.param(number, marks=[pytest.mark.long] if number % 3 else []) for number in range(2, 10)]
+)
 async def test_killed_after_any_activity_nobody_is_locked_out(secret: Secret, number: int) -> None:
     asked = await ask(secret.request, "rotate-secret", parameters=secret.parameters(version=secret.version()))
 

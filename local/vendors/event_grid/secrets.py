@@ -11,7 +11,7 @@ from local.vendors.kernel import Kernel
 
 from .topics import Event, Topics, event_of
 
-PAUSE_SECONDS = 0.5
+PAUSE_SECONDS = 2.0
 NEAR_SECONDS = 30 * 86400
 VAULTS = "Microsoft.KeyVault/vaults"
 
@@ -38,9 +38,11 @@ class SecretEvents:
                     self._tell(event_of(topics[vault], name, kind, _data(vault, name, version)), mark)
 
     def _tell(self, event: Event, mark: str) -> None:
-        store = self._topics.store
+        store, key = self._topics.store, f"{event['data']['Version']}/{mark}"
+        if store.get(f"told/{key}") is not None:
+            return
         with store.transaction():
-            if store.insert(f"told/{event['data']['Version']}/{mark}", event["id"]):
+            if store.insert(f"told/{key}", event["id"]):
                 self._topics.publish(event)
 
 

@@ -15,7 +15,7 @@ from local.vendors.kernel import Kernel
 from .alerts import Measured, Resource, new_alert, notice_of
 from .notices import Notices
 
-PAUSE_SECONDS = 1.0  # Azure evaluates every `evaluationFrequency`: one to sixty minutes
+PAUSE_SECONDS = 3.0  # Azure evaluates every `evaluationFrequency`: one to sixty minutes
 CALM = 3
 KIND = "Microsoft.Insights/metricAlerts"
 SPAN = re.compile(r"P(?:(?P<days>\d+)D)?(?:T(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?)?")
