@@ -192,6 +192,7 @@ def stack_for_kills(fresh_stack: StackFactory) -> Stack:
     return fresh_stack("crash", host_environment={"APPSTORE_RETRY_SECONDS": "0.5", "APPSTORE_POLL_SECONDS": "0.3"})
 
 
+@pytest.mark.long
 def test_some_kills_leave_one_of_everything(stack_for_kills: Stack) -> None:
     seed = int(os.environ.get("CRASH_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
     every = _undisturbed(stack_for_kills, "calm-api")

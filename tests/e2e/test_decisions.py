@@ -3,6 +3,8 @@
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import pytest
+
 from tests.e2e.driver import Desk, Document
 from tests.e2e.estate import Estate
 
@@ -40,6 +42,7 @@ def _require_agreement(desk: Desk, request: Document) -> None:
     assert (estate.repository(name), estate.tagged(request_id)) == (None, [])
 
 
+@pytest.mark.long
 def test_approve_cancel_and_reject_at_the_same_instant_leave_status_and_estate_in_agreement(desk: Desk) -> None:
     ordered = [desk.order(name) for name in NAMES]
     plans = [str(desk.wait(request_id, "awaiting_approval")["plan"]["digest"]) for request_id in ordered]

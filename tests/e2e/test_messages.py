@@ -35,6 +35,7 @@ def _wait(desk: Desk, request_id: str, wanted: list[tuple[str, int, str]]) -> Do
     return until(f"messages {wanted}", look, 60)
 
 
+@pytest.mark.long
 def test_each_attempt_that_is_parked_is_told_once(desk: Desk) -> None:
     desk.fault(**NO_PULL, times=2)
     request_id = desk.order("told-api")

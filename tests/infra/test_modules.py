@@ -178,7 +178,9 @@ async def test_the_life_of_a_cluster_of_its_own(offline_runner: Runner, azure: K
     assert estate.resource(GROUP) is None
 
 
-@pytest.mark.parametrize("stack", OTHERS)
+@pytest.mark.parametrize(
+    "stack", [pytest.param(stack, marks=[pytest.mark.long] if stack != "spa" else []) for stack in OTHERS]
+)
 async def test_the_life_of_another_stack(offline_runner: Runner, azure: Kernel, stack: str) -> None:
     """Exactly the objects of the archetype's own list are made, nothing drifts, and nothing stays."""
     runner, estate = offline_runner, azure.vendor("arm")

@@ -86,6 +86,7 @@ def pipeline(vendors: Stack, wait_for: Callable[[Callable[[], bool]], None]) -> 
     return Pipeline(vendors, github_headers(vendors), wait_for)
 
 
+@pytest.mark.long
 def test_plan_apply_and_destroy_by_the_workflow(pipeline: Pipeline) -> None:
     commit = pipeline.propose({PATH: json.dumps(VARIABLES)})
     conclusion, planned = pipeline.run("plan", commit=commit)

@@ -225,6 +225,7 @@ async def test_killed_after_any_activity_it_goes_on(world: World, shop: Shop) ->
     assert len(pulls(world, name)) == 1
 
 
+@pytest.mark.long
 async def test_the_next_version_is_merged_on_the_basis_of_the_last_one_that_was_merged(
     world: World, shop: Shop
 ) -> None:

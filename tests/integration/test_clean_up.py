@@ -153,6 +153,7 @@ async def test_thirty_days_from_the_first_sight_to_the_removal(world: World, app
     assert b"20.1.2.3" not in await blobs.read_document(stone.blob), "what Azure computes is no configuration"
 
 
+@pytest.mark.long
 async def test_the_tag_only_shows_the_row(world: World, application: RequestRecord) -> None:
     path, other = address(world, application), address(world, application, "in-use")
     used(world, other)
@@ -238,6 +239,7 @@ async def test_lost_and_failed_answers_heal(world: World, application: RequestRe
     assert [stone.state for stone in await stones(application)] == ["kept"]
 
 
+@pytest.mark.long
 async def test_what_comes_and_goes_is_never_removed(world: World, application: RequestRecord) -> None:
     path = address(world, application)
     before = world.position()
@@ -251,6 +253,7 @@ async def test_what_comes_and_goes_is_never_removed(world: World, application: R
     assert await told(application) == []
 
 
+@pytest.mark.long
 async def test_what_is_used_again_loses_its_mark(world: World, application: RequestRecord) -> None:
     path = address(world, application)
     await days(application, 0, 1, MARKED)
@@ -294,6 +297,7 @@ async def test_one_poison_row_keeps_no_other(world: World, application: RequestR
     assert all(TAG in tags_of(world, path) for path in paths)
 
 
+@pytest.mark.long
 async def test_one_that_is_in_use_does_not_keep_the_others_and_is_tried_again(
     world: World, application: RequestRecord
 ) -> None:
@@ -356,6 +360,7 @@ async def test_a_shield_means_no_change_at_all(world: World, application: Reques
     assert TAG in tags_of(world, path)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "kind", ["hold", *(pytest.param(kind, marks=pytest.mark.long) for kind in ("lock", "freeze", "exemption"))]
 )
@@ -402,6 +407,7 @@ async def test_production_waits_for_a_person(alone: World) -> None:
     assert world.azure(path, NETWORK) is not None
 
 
+@pytest.mark.long
 async def test_nobody_but_the_timer_can_bring_a_day_nearer(world: World, application: RequestRecord) -> None:
     path = address(world, application)
     await days(application, 0, 1, MARKED)
@@ -461,6 +467,7 @@ async def call(handler: Any, who: Any, identifier: str = "", **query: str) -> An
     return await handler(Call(who, {"tombstone": identifier}, query, {}, client, b"", "/api/tombstones"))
 
 
+@pytest.mark.long
 async def test_what_was_removed_comes_back_byte_for_byte(world: World, application: RequestRecord) -> None:
     path = address(world, application)
     kind = kind_of("Microsoft.Network/publicIPAddresses")
@@ -507,6 +514,7 @@ async def test_a_disk_comes_back_with_its_data(world: World, application: Reques
     assert [item.state for item in await stones(application)] == ["forgotten"]
 
 
+@pytest.mark.long
 async def test_something_else_in_its_place_is_left_alone(world: World, application: RequestRecord) -> None:
     path = address(world, application)
     await days(application, 0, 1, MARKED, LAST_NOTICE, DUE)

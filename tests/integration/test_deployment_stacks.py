@@ -215,6 +215,7 @@ async def test_a_plan_is_stale_when_the_estate_has_moved(world: World) -> None:
     assert here.there(vault_id)["properties"]["publicNetworkAccess"] == "Disabled"
 
 
+@pytest.mark.long
 async def test_a_failed_deployment_says_why_and_what_is_left_can_be_removed(world: World) -> None:
     here = await _environment(world, parameters=NOTHING)
     change = await here.propose()
