@@ -22,8 +22,7 @@ from shared.models.operations import (
 from shared.models.records import RequestRecord
 from shared.models.runs import ActivityInput, Effect
 from shared.models.undo import Settled
-from shared.names import environment_names
-from shared.plan import zone_of
+from shared.plan import group_of, zone_of
 from shared.register import operations, requests
 
 _ARM = "https://management.azure.com"
@@ -238,9 +237,8 @@ async def _servers(record: OperationRecord, request: RequestRecord) -> list[tupl
     for environment in (
         [record.environment] if record.environment else [str(name) for name in request.body.environments]
     ):
-        names = environment_names(request.application, environment, request.id)
-        group = f"/subscriptions/{zone_of(request, environment).subscription_id}/resourceGroups/{names.resource_group}"
-        found += [(environment, server) for server in await postgresql_servers.list_servers(group)]
+        servers = await postgresql_servers.list_servers(group_of(request, environment))
+        found += [(environment, server) for server in servers]
     return found
 
 

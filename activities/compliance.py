@@ -10,8 +10,7 @@ from shared.guard import Permit
 from shared.models.day2_compliance import RemediateCompliance
 from shared.models.operations import ActionRecord, OperationRecord, PlannedAction, PlannedCall, Survey, Wave, WaveResult
 from shared.models.runs import ActivityInput, Effect
-from shared.names import environment_names
-from shared.plan import zone_of
+from shared.plan import group_of
 from shared.register import operations, requests
 
 RULE = "remediate-compliance"
@@ -33,8 +32,7 @@ async def list_violations(data: ActivityInput) -> Effect:
     record = await requests.get(application.name, application.request_id)
     actions, by_hand, scanned = [], [], 0
     for stage in [operation.environment] if operation.environment else application.environments:
-        zone, names = zone_of(record, stage), environment_names(record.application, stage, record.id)
-        group = f"/subscriptions/{zone.subscription_id}/resourceGroups/{names.resource_group}"
+        group = group_of(record, stage)
         found = [state async for state in policy_insights.list_violations(group) if _meant(operation, state)]
         scanned += len(found)
         actions += [_planned(operation, stage, state) for state in found if _remediable(state)]

@@ -21,8 +21,7 @@ from shared.models.operations import (
 )
 from shared.models.records import RequestRecord
 from shared.models.runs import ActivityInput, Effect
-from shared.names import environment_names
-from shared.plan import zone_of
+from shared.plan import group_of
 from shared.register import operations, requests
 from shared.schedules import ScheduleRules, UnreadableScheduleError
 
@@ -66,8 +65,7 @@ async def _scheduled(
     request: RequestRecord, stage: str, rules: ScheduleRules
 ) -> AsyncIterator[tuple[Resource, dict[str, str]]]:
     """Resources that can be switched and have a schedule, their own or their group's."""
-    names = environment_names(request.application, stage, request.id)
-    group = f"/subscriptions/{zone_of(request, stage).subscription_id}/resourceGroups/{names.resource_group}"
+    group = group_of(request, stage)
     try:
         inherited = await resources.read_tags(group)
         async for resource in resources.list_resources(group):

@@ -26,8 +26,7 @@ from shared.models.operations import (
 )
 from shared.models.records import RequestRecord
 from shared.models.runs import ActivityInput, Effect
-from shared.names import environment_names
-from shared.plan import zone_of
+from shared.plan import group_of
 from shared.register import leases, operations, requests
 from shared.rotation_rules import RotationRule, rotation_rule
 
@@ -88,8 +87,7 @@ async def _stage_of(record: OperationRecord, vault: str) -> str | None:
 
 
 async def _vaults(request: RequestRecord, stage: str) -> AsyncIterator[str]:
-    names = environment_names(request.application, stage, request.id)
-    group = f"/subscriptions/{zone_of(request, stage).subscription_id}/resourceGroups/{names.resource_group}"
+    group = group_of(request, stage)
     try:
         async for resource in resources.list_resources(group):
             if resource.type.lower() == "microsoft.keyvault/vaults":

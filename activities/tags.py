@@ -13,8 +13,7 @@ from shared.models.day2_tags import ReconcileTags
 from shared.models.operations import ActionRecord, PlannedAction, PlannedCall, Survey, Wave, WaveResult
 from shared.models.records import ApplicationRecord, RequestRecord
 from shared.models.runs import ActivityInput, Effect
-from shared.names import environment_names
-from shared.plan import zone_of
+from shared.plan import group_of
 from shared.register import operations, requests
 
 RULE = "reconcile-tags"
@@ -70,8 +69,7 @@ async def list_tag_changes(data: ActivityInput) -> Effect:
 
 async def _survey(application: ApplicationRecord, record: RequestRecord, environment: str, only: str) -> Survey:
     """What one environment lacks; ``only`` is the id of the one resource that is asked about, or empty."""
-    zone, names = zone_of(record, environment), environment_names(record.application, environment, record.id)
-    group = f"/subscriptions/{zone.subscription_id}/resourceGroups/{names.resource_group}"
+    group = group_of(record, environment)
     try:
         judged = await judge_group(group, tagging.required_tags(record, environment), only)
     except NotFoundError:

@@ -95,6 +95,12 @@ def _objects(body: ApplicationRequest) -> list[tuple[archetypes.PlannedObject, s
     return archetypes.planned_objects(archetype, parameters, [str(name) for name in body.environments])
 
 
+def group_of(record: RequestRecord, environment: str) -> str:
+    """ARM id of the resource group of one environment."""
+    names = environment_names(record.application, environment, record.id)
+    return f"/subscriptions/{zone_of(record, environment).subscription_id}/resourceGroups/{names.resource_group}"
+
+
 def host_of(record: RequestRecord, environment: str) -> str:
     """DNS name of the application in one environment."""
     return f"{record.application}.{zone_of(record, environment).dns_zone}"

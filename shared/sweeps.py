@@ -8,8 +8,7 @@ from shared.models.clean_up import CleanUp, OrphanRecord
 from shared.models.operations import Occasion, OperationRecord
 from shared.models.records import ApplicationRecord, RequestRecord
 from shared.models.runs import ActivityInput
-from shared.names import environment_names
-from shared.plan import zone_of
+from shared.plan import group_of
 from shared.register import operations, orphans, requests
 
 
@@ -55,12 +54,6 @@ async def sweep_of(data: ActivityInput) -> Sweep:
     stages = [operation.environment] if operation.environment else application.environments
     groups = {stage: group_of(request, stage) for stage in stages}
     return Sweep(operation, application, request, _moment(operation), groups, clean_up_policies(), clean_up_settings())
-
-
-def group_of(request: RequestRecord, stage: str) -> str:
-    """ARM id of a stage's resource group."""
-    names = environment_names(request.application, stage, request.id)
-    return f"/subscriptions/{zone_of(request, stage).subscription_id}/resourceGroups/{names.resource_group}"
 
 
 def _moment(operation: OperationRecord) -> datetime:

@@ -13,8 +13,8 @@ from shared.clients.resource_graph import InventoryItem, Unreadable, read_invent
 from shared.log import LOGGER
 from shared.models.clean_up import OrphanRecord, TombstoneState
 from shared.models.operations import RUNNING_STATES, AskedOperation, Occasion
+from shared.plan import group_of
 from shared.register import operations, orphans, requests, tombstones
-from shared.sweeps import group_of
 from triggers._operation_intake import accept
 from triggers._sweeping import apart
 
