@@ -33,7 +33,7 @@ class Policies:
     def violation(self, **changes: Any) -> str:
         """A resource that lacks a tag which the policy sets; returns its id."""
         number = next(_numbers)
-        resource = f"{self.group}/providers/Microsoft.Network/publicIPAddresses/ip{number}"
+        resource = f"{self.group}/providers/Microsoft.Network/publicIPAddresses/ip{number:04}"
         self.world.azure(resource, "2024-05-01", "PUT", {"location": "westeurope", "tags": {"foreign": "kept"}})
         state = {
             "resourceId": resource,
