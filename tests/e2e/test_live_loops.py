@@ -1,5 +1,7 @@
 """What Azure tells of itself sets the App Store to work: nobody asks, and what was told five times is done once."""
 
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +19,7 @@ from tests.e2e.estate import ARM, Estate
 from tests.e2e.operations import ended
 
 DAY = 86400
+GRACE = 14
 TIMES = 5
 
 
@@ -64,9 +67,10 @@ def application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Applicatio
 
 
 def _hasten(root: Path) -> None:
-    """The old credential is worthless at once, and what was done about an alert is verified soon."""
+    """Overlap ends at once, an alert's answer is verified soon, an orphan is believed at first sight."""
     replace(root / "rules/rotation.yaml", "overlapDays: 7", "overlapDays: 0")
     replace(root / "rules/responses/default.yaml", "settle: 15", "settle: 0.25")
+    replace(root / "rules/clean_up.yaml", "sightings: 3", "sightings: 1")
 
 
 @pytest.mark.long
@@ -154,3 +158,90 @@ def _delivered(stack: Stack, version: str) -> list[Document] | None:
     events = [(attempt["status"], event) for attempt in attempts for event in attempt["events"]]
     told = [event for status, event in events if status == 202 and event["data"].get("Version") == version]
     return told if len(told) >= TIMES else None
+
+
+@pytest.mark.long
+def test_an_orphan_is_noticed_announced_removed_and_brought_back(application: Application) -> None:
+    stack, began = application.desk.stack, application.desk.position()
+    address = f"{application.group}/providers/Microsoft.Network/publicIPAddresses/pip-forgotten"
+    wanted = {
+        "location": "westeurope",
+        "sku": {"name": "Standard", "tier": "Regional"},
+        "tags": {"application": application.name, "note": "kept"},
+        "properties": {"publicIPAllocationMethod": "Static", "idleTimeoutInMinutes": 7},
+    }
+    made = application.azure("PUT", address, "2024-05-01", wanted)
+    for _ in range(TIMES):  # a timer that fires late and again asks for the same
+        _fire(stack, "clean_up_orphans")
+    (sweep,) = until("the day's sweep was asked for", lambda: application.operations("mark-orphans") or None)
+    swept = ended(application.desk, application.name, sweep["id"])
+    assert (swept["state"], swept["occasion"], swept["counts"]["done"]) == ("succeeded", "timer", 1), swept
+    tags = application.azure("GET", address, "2024-05-01")["tags"]
+    assert "delete@" in tags["appstore-clean-up"]
+    told = until("the team was told", lambda: _announced(stack, address))
+    assert len(told) == 1
+    assert application.operations("clean-up") == []
+
+    _days_pass(application, address)
+    for _ in range(TIMES):
+        _fire(stack, "clean_up_orphans")
+    (removal,) = until("the removal was asked for", lambda: application.operations("clean-up") or None)
+    gone = ended(application.desk, application.name, removal["id"])
+    assert (gone["state"], gone["occasion"], gone["counts"]["done"]) == ("succeeded", "timer", 1), gone
+    assert address not in _addresses(application)
+    [tombstone] = application.desk.call("GET", "tombstones", "operator").json()["tombstones"]
+    assert tombstone["resource"] == address
+
+    restored = application.desk.call("POST", f"tombstones/{tombstone['id']}/restore", "operator", {})
+    assert restored.status_code == 202, restored.text
+    back = ended(application.desk, application.name, restored.json()["id"])
+    assert back["state"] == "succeeded", back
+    found = application.azure("GET", address, "2024-05-01")
+    assert {name: found[name] for name in wanted if name != "properties"} == {
+        name: made[name] for name in wanted if name != "properties"
+    }
+    assert found["properties"]["idleTimeoutInMinutes"] == 7
+    journal = [
+        (entry["method"], entry["status"])
+        for entry in stack.journal(began)
+        if address.lower() in entry["url"].lower() and "tags/default" not in entry["url"]
+    ]
+    assert [method for method, _ in journal if method in ("PUT", "DELETE")] == ["PUT", "DELETE", "PUT"]
+
+
+def _fire(stack: Stack, timer: str) -> None:
+    """The hour of a timer, as an operator lets it come: through the host's own administration."""
+    stack.api.post(f"/admin/functions/{timer}", json={"input": ""}).raise_for_status()
+
+
+def _days_pass(application: Application, resource: str) -> None:
+    """The days of grace are over: nobody can turn the clock of a running host, so that what it wrote gets older."""
+    script = """
+import asyncio, sys
+from datetime import timedelta
+from shared.register import orphans
+
+def older(row):
+    days = ("first_seen", "last_seen", "marked_on", "due", "told_on")
+    return row.model_copy(update={name: getattr(row, name) - timedelta(days=int(sys.argv[3])) for name in days})
+
+asyncio.run(orphans.change(sys.argv[1], sys.argv[2], older))
+"""
+    stack = application.desk.stack
+    subprocess.run(
+        [sys.executable, "-c", script, application.name, resource, str(GRACE)],
+        env=stack.product_environment(),
+        cwd=stack.root,
+        check=True,
+    )
+
+
+def _announced(stack: Stack, resource: str) -> list[Document] | None:
+    """The messages about a resource that are in the team's channel."""
+    messages = stack.vendors_admin("GET", "teams").json()["messages"]
+    return [message for message in messages if resource in str(message)] or None
+
+
+def _addresses(application: Application) -> list[str]:
+    listed = application.azure("GET", f"{application.group}/resources", "2025-04-01")["value"]
+    return [str(item["id"]) for item in listed]
