@@ -3,8 +3,8 @@
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, Protocol
@@ -91,6 +91,15 @@ class Call:
     once: bool = False
 
 
+class Page(Protocol):
+    """A part of a collection."""
+
+    @property
+    def next_link(self) -> str | None:
+        """URL of the part that follows; None or empty in the last one."""
+        ...
+
+
 class Budget(Protocol):
     """What a vendor allows, shared by all who call it."""
 
@@ -163,6 +172,24 @@ class Vendor:
             TransientIntegrationError: the answer is not what the vendor documents.
         """
         return self.shaped(call, await self.call(call), shape)
+
+    async def pages[P: Page](self, call: Call, shape: type[P]) -> AsyncIterator[P]:
+        """Read a collection part by part to its end. Our credentials follow to no other place than the vendor's.
+
+        Raises:
+            TransientIntegrationError: the answer is not what the vendor documents.
+            PermanentIntegrationError: the next part is elsewhere, or is the same one again.
+        """
+        asked, where = call, f"{self.base_url}{call.path}"
+        while True:
+            page = await self.read(asked, shape)
+            yield page
+            if not page.next_link:  # Azure says the end as null, as nothing, and as an empty text
+                return
+            if not page.next_link.startswith(f"{self.base_url}/") or page.next_link == where:
+                raise PermanentIntegrationError(VendorCall(self.name, call.operation), "the next page is elsewhere")
+            where = page.next_link
+            asked = replace(call, path=where.removeprefix(self.base_url), params=None)
 
     def shaped[T](self, call: Call, answer: Answer, shape: type[T]) -> T:
         """The answer's body as ``shape``; raises as ``read``."""

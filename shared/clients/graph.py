@@ -162,13 +162,11 @@ def _enabled(operation: str, people: Sequence[_Member]) -> list[str]:
 async def _pages[T](operation: str, path: str, params: Mapping[str, str], shape: type[T]) -> list[T]:
     """Every page of a list. Documentation: https://learn.microsoft.com/graph/paging."""
     call = Call(operation, "GET", path, params=params)
-    page = await _vendor().read(call, _Page)
-    rows = list(page.value)
-    for _ in range(_MOST_PAGES):
-        if page.next_link is None:
-            return [_vendor().shaped(call, Answer(200, {}, row), shape) for row in rows]
-        if not page.next_link.startswith(f"{_HOST}/"):
-            raise PermanentIntegrationError(VendorCall("microsoft graph", operation, 200), "the next page is elsewhere")
-        page = await _vendor().read(Call(operation, "GET", page.next_link.removeprefix(_HOST)), _Page)
-        rows += page.value
-    raise PermanentIntegrationError(VendorCall("microsoft graph", operation, 200), f"more than {_MOST_PAGES} pages")
+    found, pages = list[T](), 0
+    async for page in _vendor().pages(call, _Page):
+        pages += 1
+        if pages > _MOST_PAGES:
+            detail = f"more than {_MOST_PAGES} pages"
+            raise PermanentIntegrationError(VendorCall("microsoft graph", operation, 200), detail)
+        found += [_vendor().shaped(call, Answer(200, {}, row), shape) for row in page.value]
+    return found

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import Field
 
-from shared.clients._arm import BASE, arm
+from shared.clients._arm import arm
 from shared.clients._http import Call
 from shared.guard import Permit
 from shared.models import Model
@@ -76,13 +76,9 @@ async def list_violations(group: str) -> AsyncIterator[PolicyState]:
     """What does not comply in a resource group (its ARM id), page by page; exempt resources are not among it."""
     params = {"api-version": _STATES, "$filter": "complianceState eq 'NonCompliant'"}
     call = Call("query policy states", "POST", f"{group}{_PROVIDER}{_NEWEST}", params=params)
-    while True:
-        page = await _ARM.read(call, _Page)
+    async for page in _ARM.pages(call, _Page):
         for state in page.value:
             yield state
-        if not page.next_link or not page.next_link.startswith(f"{BASE}/"):
-            return
-        call = Call("query policy states", "POST", page.next_link.removeprefix(BASE))
 
 
 def remediation_id(resource: str, name: str) -> str:

@@ -121,13 +121,8 @@ async def list_servers(group: str) -> list[ProtectedServer]:
         NotFoundError: there is no such group.
     """
     path = f"{group}/providers/Microsoft.DBforPostgreSQL/flexibleServers"
-    call, found = Call("list servers", "GET", path, params={"api-version": _VERSION}), []
-    while True:
-        page = await _ARM.read(call, _Servers)
-        found += page.value
-        if not page.next_link:
-            return found
-        call = Call("list servers", "GET", page.next_link.removeprefix(_ARM.base_url))
+    call = Call("list servers", "GET", path, params={"api-version": _VERSION})
+    return [server async for page in _ARM.pages(call, _Servers) for server in page.value]
 
 
 async def find_server(server: str) -> ProtectedServer | None:
@@ -150,13 +145,8 @@ async def list_backups(server: str) -> dict[str, str]:
 
 
 async def _children(server: str, kind: str) -> list[_Named]:
-    call, found = Call("list children of server", "GET", f"{server}/{kind}", params={"api-version": _VERSION}), []
-    while True:
-        page = await _ARM.read(call, _Page)
-        found += page.value
-        if not page.next_link:
-            return found
-        call = Call("list children of server", "GET", page.next_link.removeprefix(_ARM.base_url))
+    call = Call("list children of server", "GET", f"{server}/{kind}", params={"api-version": _VERSION})
+    return [child async for page in _ARM.pages(call, _Page) for child in page.value]
 
 
 async def start_backup(server: str, name: str, permit: Permit) -> None:

@@ -8,7 +8,7 @@ https://learn.microsoft.com/rest/api/resources/management-locks/list-by-scope
 from collections.abc import AsyncIterator
 from typing import Any
 
-from shared.clients._arm import BASE, arm
+from shared.clients._arm import arm
 from shared.clients._http import Call
 from shared.guard import Permit
 from shared.models import Model
@@ -60,13 +60,9 @@ async def list_resources(group: str) -> AsyncIterator[Resource]:
         NotFoundError: there is no such group.
     """
     call = Call("list resources", "GET", f"{group}/resources", params={"api-version": _RESOURCES})
-    while True:
-        page = await _ARM.read(call, _Page)
+    async for page in _ARM.pages(call, _Page):
         for resource in page.value:
             yield resource
-        if not page.next_link or not page.next_link.startswith(f"{BASE}/"):
-            return
-        call = Call("list resources", "GET", page.next_link.removeprefix(BASE))
 
 
 async def read_tags(scope: str) -> dict[str, str]:
@@ -150,10 +146,6 @@ async def list_tagged(subscription: str, tag: str) -> AsyncIterator[Resource]:
     wanted = {"api-version": _RESOURCES, "$filter": f"tagName eq '{tag}'"}
     for collection in ("resources", "resourcegroups"):
         call = Call("list tagged resources", "GET", f"/subscriptions/{subscription}/{collection}", params=wanted)
-        while True:
-            page = await _ARM.read(call, _Page)
+        async for page in _ARM.pages(call, _Page):
             for resource in page.value:
                 yield resource
-            if not page.next_link or not page.next_link.startswith(f"{BASE}/"):
-                break
-            call = Call("list tagged resources", "GET", page.next_link.removeprefix(BASE))

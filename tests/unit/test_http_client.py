@@ -81,5 +81,44 @@ async def test_a_good_answer_is_counted_as_success(monkeypatch: pytest.MonkeyPat
     assert _http.health()["test vendor"].last_success
 
 
+class Part(Model):
+    value: list[int]
+    next_link: str | None = None
+
+
+async def test_a_collection_is_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = {
+        "/thing?top=2": {"value": [1, 2], "nextLink": "https://api.github.com/thing?skip=2"},
+        "/thing?skip=2": {"value": [3], "nextLink": "https://api.github.com/thing?skip=3"},
+        "/thing?skip=3": {"value": [], "nextLink": ""},
+    }
+    transport = httpx.MockTransport(lambda request: httpx.Response(200, json=parts[request.url.raw_path.decode()]))
+    client = httpx.AsyncClient(transport=transport)
+    monkeypatch.setattr(_http, "_client", lambda: client)
+    call = Call("list things", "GET", "/thing", params={"top": "2"})
+    pages = Vendor("github", "https://api.github.com", _nobody).pages(call, Part)
+    assert [number async for page in pages for number in page.value] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    "link",
+    ["https://elsewhere.example/thing", "https://api.github.com.elsewhere.example/x", "https://api.github.com/thing"],
+)
+async def test_no_credential_follows_a_link_to_elsewhere_and_nothing_ends_in_silence(
+    link: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = list[str]()
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.host)
+        return httpx.Response(200, json={"value": [1], "nextLink": link})
+
+    client = httpx.AsyncClient(transport=httpx.MockTransport(answer))
+    monkeypatch.setattr(_http, "_client", lambda: client)
+    with pytest.raises(PermanentIntegrationError, match="the next page is elsewhere"):
+        [page async for page in Vendor("github", "https://api.github.com", _nobody).pages(CALL, Part)]
+    assert asked == ["api.github.com"]
+
+
 async def _nobody() -> dict[str, str]:
     return {}
