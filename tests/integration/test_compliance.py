@@ -44,7 +44,7 @@ class Policies:
             "complianceState": "NonCompliant",
             "~after": {"cost-center": "CC-1001"},
         }
-        self.world.seed("policy_insights", {f"state/{self.record.application}-{number}": state | changes})
+        self.world.seed("policy_insights", {f"state/{self.record.application}-{number:04}": state | changes})
         return resource
 
     def tags(self, resource: str) -> dict[str, str]:
