@@ -149,8 +149,8 @@ async def carry_out(data: Wave, work: Work, locked: Locked | None = None) -> Wav
 
 
 async def _spent(todo: Sequence[ActionRecord]) -> set[int]:
-    """The actions for which the budget has nothing left; what began already was counted then."""
-    new = [row for row in todo if not row.tries]
+    """The actions for which the budget has nothing left; what was allowed to begin was counted then."""
+    new = [row for row in todo if not (row.tries and row.verdict == Verdict.ALLOW)]
     if not new:
         return set()
     name = new[0].action.rule

@@ -87,7 +87,7 @@ async def _judgement(record: OperationRecord, rows: list[ActionRecord]) -> dict[
         return {"state": _S.OBSERVED, "detail": f"{len(rows)} changes were observed, none was made"}
     willing = [row for row in asked if row.verdict != Verdict.REFUSE]
     if not willing:
-        return _nothing_allowed(asked[0])
+        return _nothing_allowed(record, asked)
     limit = min(rule.blast_radius.limit(record.scanned), rule.budget.run)
     if len(willing) > limit:
         detail = (
@@ -102,11 +102,14 @@ async def _judgement(record: OperationRecord, rows: list[ActionRecord]) -> dict[
     return {"state": _S.ACTING, "detail": f"{len(willing)} changes begin"}
 
 
-def _nothing_allowed(first: ActionRecord) -> dict[str, object]:
-    if first.state is ActionState.EXEMPT:
-        return {"state": _S.SUCCEEDED, "detail": first.reason}
-    problem = _problem("guard-refused", "The guard refused", first.reason)
-    return {"state": _S.REFUSED, "problem": problem, "detail": first.reason}
+def _nothing_allowed(record: OperationRecord, asked: list[ActionRecord]) -> dict[str, object]:
+    """The guard refused all of them: that is as it should be only where exemptions take every one from the rule."""
+    refused = next((row for row in asked if row.state is not ActionState.EXEMPT), None)
+    if refused is None:
+        state = _S.PARTIAL if record.unreadable else _S.SUCCEEDED
+        return {"state": state, "problem": _unreadable(record), "detail": asked[0].reason}
+    problem = _problem("guard-refused", "The guard refused", refused.reason)
+    return {"state": _S.REFUSED, "problem": problem, "detail": refused.reason}
 
 
 def _asked(record: OperationRecord, row: ActionRecord, rule: GuardRule, standing: Controls) -> ActionRecord:
@@ -169,14 +172,17 @@ async def _told(
 
 
 async def _first_failures(record: OperationRecord) -> str:
-    """The first actions that were not done, with the reason; the rest is counted."""
-    found = []
-    async for row in operations.actions(record.application, record.id):
-        if row.state in (ActionState.FAILED, ActionState.REFUSED, ActionState.PLANNED):
-            found.append(f"{row.action.target}: {row.detail or row.reason or 'not begun'}")
-        if len(found) == _NAMED:
-            break
-    return "".join(f"{line}. " for line in found)
+    """Actions that were not done, with the reason, first those that failed; the rest is counted."""
+    rank = {ActionState.FAILED: 0, ActionState.REFUSED: 1, ActionState.PLANNED: 2}
+    found = [row async for row in operations.actions(record.application, record.id) if row.state in rank]
+    named = sorted(found, key=lambda row: rank[row.state])[:_NAMED]
+    return "".join(f"{row.action.target}: {_why_not(row)}. " for row in named)
+
+
+def _why_not(row: ActionRecord) -> str:
+    """Why an action was not done: what went wrong, what the guard has against it, or that nothing came to it."""
+    against = row.reason if row.verdict != Verdict.ALLOW else ""
+    return row.detail or against or "not begun"
 
 
 def _unreadable(record: OperationRecord) -> Problem | None:

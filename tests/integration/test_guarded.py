@@ -230,6 +230,18 @@ async def test_what_is_over_the_budget_is_left_for_the_next_run(
     assert [row.state for row in await rows(record)].count(ActionState.PLANNED) == 4
 
 
+async def test_what_is_over_the_budget_is_not_done_by_looking_again(
+    application: RequestRecord, limits: Callable[..., None]
+) -> None:
+    """An activity that runs twice, or looks again at what is under way, meets the actions that the budget kept back."""
+    limits(hour=4)
+    record = await judged(await ask(application, "reconcile-tags"), planned(application, 8, "budget-again"))
+    things = Things()
+    for number in [*range(record.waves)] * 3:
+        await carry_out(wave(record, number), things.work)
+    assert len(things.changed) == 4
+
+
 async def test_a_hundred_at_once_never_overshoot_a_budget(world: World) -> None:
     del world
     now = utc_now()
@@ -268,6 +280,26 @@ async def test_only_what_cannot_be_undone_in_prod_needs_a_person_in_mode_act(
     record = await judged(await ask(application, "reconcile-tags"), actions)
     final = environment == "prod" and destructive and not reversible
     assert record.state is (S.AWAITING_APPROVAL if final else S.ACTING)
+
+
+async def test_what_a_hold_keeps_is_not_told_as_done_because_its_neighbour_is_exempt(
+    application: RequestRecord, limits: Callable[..., None]
+) -> None:
+    limits()
+    asked, at = await ask(application, "reconcile-tags"), utc_now()
+    later = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    own: dict[str, Any] = {"reason": "test", "at": at}
+    people: dict[str, Any] = {"owner": "a", "owner_name": "a", "approver": "b", "approver_name": "b"}
+    exempt, held = (Scope(application=application.application, resource=f"/things/{number}") for number in range(2))
+    entry = Entry(f"shields-{asked.id}", at, "test", "declare", asked.id, "test")
+    await controls.declare(Exemption(id=f"e-{asked.id}", scope=exempt, expires_at=later, **own, **people), entry)
+    entry = Entry(f"hold-{asked.id}", at, "test", "declare", asked.id, "test")
+    await controls.declare(LegalHold(id=f"h-{asked.id}", scope=held, actor="a", actor_name="a", **own), entry)
+    record = await judged(asked, planned(application, 2, "mixed"))
+    assert [row.state for row in await rows(record)] == [ActionState.EXEMPT, ActionState.REFUSED]
+    assert record.state is S.REFUSED
+    assert record.problem
+    assert "a legal hold lies on it" in record.problem.detail
 
 
 async def test_an_approval_holds_for_exactly_the_actions_that_were_shown(
