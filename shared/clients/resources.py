@@ -53,6 +53,10 @@ class _Locks(Model):
     value: list[_Lock]
 
 
+class _Group(Model):
+    properties: dict[str, Any]
+
+
 async def list_resources(group: str) -> AsyncIterator[Resource]:
     """The resources of a resource group (its ARM id), page by page to the last one.
 
@@ -128,13 +132,23 @@ async def put_group(group: str, location: str, tags: dict[str, str], permit: Per
 
 
 async def delete_group(group: str, permit: Permit) -> bool:
-    """Delete a resource group with everything in it; returns whether it is gone by now."""
-    call = Call(
-        f"delete {permit.action.kind}", "DELETE", group, params={"api-version": _RESOURCES}, expect=(200, 202, 404)
-    )
-    await _ARM.call(call)
+    """Delete a resource group with everything in it; returns whether it is gone by now.
+
+    Deleting takes minutes: one that is being deleted is only looked at.
+    """
+    found = await _find_group(group)
+    if found is not None and found.get("provisioningState") != "Deleting":
+        version = {"api-version": _RESOURCES}
+        await _ARM.call(Call(f"delete {permit.action.kind}", "DELETE", group, params=version, expect=(200, 202, 404)))
+        found = await _find_group(group)
+    return found is None
+
+
+async def _find_group(group: str) -> dict[str, Any] | None:
+    """Properties of a resource group, or None."""
     look = Call("get resource group", "GET", group, params={"api-version": _RESOURCES}, expect=(200, 404))
-    return (await _ARM.call(look)).status == 404  # noqa: PLR2004 - HTTP status
+    answer = await _ARM.call(look)
+    return None if answer.status == 404 else _ARM.shaped(look, answer, _Group).properties  # noqa: PLR2004 - HTTP status
 
 
 async def list_tagged(subscription: str, tag: str) -> AsyncIterator[Resource]:

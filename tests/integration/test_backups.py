@@ -2,10 +2,11 @@
 
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
-from shared.models.operations import OperationState
+from shared.models.operations import OperationRecord, OperationState
 from shared.models.records import RequestRecord
 from tests.integration.day2 import GROUPS, WorkerDiedError, active, ask, group_of, operate, perform
 from tests.integration.test_alert_responses import POSTGRES, database
@@ -32,6 +33,21 @@ def groups(world: World, record: RequestRecord) -> list[str]:
     return [group["name"] for group in found if group["name"].startswith(f"rg-{record.application}-dev-op-")]
 
 
+def settle(world: World, record: RequestRecord) -> None:
+    """Wait as a timer does: until no group of an operation is being deleted."""
+    while any(
+        group["properties"]["provisioningState"] == "Deleting"
+        for group in world.azure(f"/subscriptions/{SUBSCRIPTION}/resourcegroups", GROUPS)["value"]
+        if record.application in group["name"]
+    ):
+        continue
+
+
+async def drill(world: World, record: RequestRecord) -> OperationRecord:
+    asked = await ask(record, "drill-restore", environment="dev")
+    return await perform(asked, on_timer=lambda: settle(world, record))
+
+
 async def test_a_backup_is_taken_once(world: World, application: RequestRecord) -> None:
     path = server(world, application, "orders")
     asked = await ask(application, "back-up")
@@ -43,7 +59,7 @@ async def test_a_backup_is_taken_once(world: World, application: RequestRecord) 
 
 async def test_a_drill_restores_checks_measures_and_leaves_nothing(world: World, application: RequestRecord) -> None:
     server(world, application, "orders", "ledger")
-    done = await operate(application, "drill-restore", environment="dev")
+    done = await drill(world, application)
     assert done.state is S.SUCCEEDED, done.problem
     assert done.facts["passed"] is True
     assert {check["name"].partition(": ")[2] for check in done.facts["checks"]} == {
@@ -60,31 +76,37 @@ async def test_a_drill_restores_checks_measures_and_leaves_nothing(world: World,
 async def test_a_backup_that_lacks_a_database_fails_the_drill(world: World, application: RequestRecord) -> None:
     path = server(world, application, "orders", "ledger")
     world.seed("arm", {f"damaged/{path.lower()}": ["ledger"]})
-    done = await operate(application, "drill-restore", environment="dev")
+    done = await drill(world, application)
     assert (done.state, done.problem and done.problem.code) == (S.PARTIAL, "drill-failed")
     assert "ledger" in str([check for check in done.facts["checks"] if not check["passed"]])
     assert groups(world, application) == []
 
 
-@pytest.mark.parametrize("number", range(1, 8))
+@pytest.mark.parametrize(
+    "number", [pytest.param(number, marks=[pytest.mark.long] if number % 6 else []) for number in range(1, 8)]
+)
 async def test_killed_after_any_activity_nothing_of_a_drill_is_left(
     world: World, application: RequestRecord, number: int
 ) -> None:
     server(world, application, "orders")
     asked = await ask(application, "drill-restore", environment="dev")
+    how: dict[str, Any] = {"on_timer": lambda: settle(world, application), "history": []}
     with suppress(WorkerDiedError):
-        await perform(asked, dies_after=number)
-    done = await perform(asked)
+        await perform(asked, dies_after=number, **how)
+    done = await perform(asked, **how)
     assert done.state is S.SUCCEEDED, done.problem
     assert groups(world, application) == []
 
 
-@pytest.mark.parametrize("how", ["status", "status_after", "drop_before", "drop_after"])
+@pytest.mark.parametrize(
+    "how",
+    ["status_after", *(pytest.param(how, marks=pytest.mark.long) for how in ("status", "drop_before", "drop_after"))],
+)
 async def test_lost_answers_make_one_server(world: World, application: RequestRecord, how: str) -> None:
     server(world, application, "orders")
     world.fault(system="arm", method="PUT", path="-op-.*flexibleServers", mode=how, status=500)
     world.fault(system="arm", method="DELETE", path="-op-", mode=how, status=500)
-    done = await operate(application, "drill-restore", environment="dev")
+    done = await drill(world, application)
     assert done.state is S.SUCCEEDED, done.problem
     assert groups(world, application) == []
 
@@ -97,7 +119,7 @@ async def test_a_server_that_cannot_be_restored_fails_truthfully_and_leaves_noth
     world.fault(
         system="arm", method="PUT", path="-op-.*flexibleServers", mode="status", status=400, body=refused, times=9
     )
-    done = await operate(application, "drill-restore", environment="dev")
+    done = await drill(world, application)
     assert done.state is S.PARKED
     assert done.problem
     assert "SkuNotAvailable" in done.problem.detail

@@ -176,9 +176,12 @@ class World:
         return _document(self.stack.vendors.request(method, f"{GITHUB}{path}", json=content, headers=self._github))
 
     def azure(self, path: str, version: str, method: str = "GET", content: Any = None) -> Any:
-        """An ARM document; None when there is none."""
+        """An ARM document; None when there is none. An administrator, too, waits when Azure is asked too often."""
         url = f"{ARM}{path}?api-version={version}"
-        return _document(self.stack.vendors.request(method, url, json=content, headers=self._azure))
+        while True:
+            answer = self.stack.vendors.request(method, url, json=content, headers=self._azure)
+            if answer.status_code != httpx.codes.TOO_MANY_REQUESTS:
+                return _document(answer)
 
     def seed(self, system: str, documents: Document) -> None:
         """Put documents into a stand-in's store."""
