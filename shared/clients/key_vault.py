@@ -68,7 +68,7 @@ async def read_version(vault_url: str, name: str) -> SecretVersion:
 
 
 def _get(name: str) -> Call:
-    return Call("get secret", "GET", f"/secrets/{name}/", params={"api-version": _VERSION})
+    return Call("read version", "GET", f"/secrets/{name}/", params={"api-version": _VERSION})
 
 
 async def add_version(
@@ -79,5 +79,5 @@ async def add_version(
     Documentation: https://learn.microsoft.com/rest/api/keyvault/secrets/set-secret
     """
     body = {"value": value, "tags": dict(tags), "contentType": permit.action.kind, "attributes": {"exp": expires}}
-    call = Call("set secret", "PUT", f"/secrets/{name}", body, params={"api-version": _VERSION}, once=True)
+    call = Call("add version", "PUT", f"/secrets/{name}", body, params={"api-version": _VERSION}, once=True)
     await _vendor(vault_url).call(call)
