@@ -181,7 +181,9 @@ async def test_no_larger_disk_than_the_rules_allow(world: World, application: Re
     assert incidents(world, server) == ["1"]
 
 
-@pytest.mark.parametrize("number", range(1, 9))
+@pytest.mark.parametrize(
+    "number", [pytest.param(number, marks=[pytest.mark.long] if number % 4 else []) for number in range(1, 9)]
+)
 async def test_killed_after_any_activity_the_disk_grows_once(
     world: World, application: RequestRecord, rules: Any, number: int
 ) -> None:
@@ -197,7 +199,10 @@ async def test_killed_after_any_activity_the_disk_grows_once(
     assert incidents(world, server) == ["1"]
 
 
-@pytest.mark.parametrize("how", ["status", "status_after", "drop_before", "drop_after"])
+@pytest.mark.parametrize(
+    "how",
+    ["status_after", *(pytest.param(how, marks=pytest.mark.long) for how in ("status", "drop_before", "drop_after"))],
+)
 async def test_lost_answers_heal(world: World, application: RequestRecord, rules: Any, how: str) -> None:
     del rules
     server = database(world, application)

@@ -114,7 +114,9 @@ async def test_one_that_cannot_be_switched_does_not_keep_the_others(world: World
     assert state(world, server) == "Ready"
 
 
-@pytest.mark.parametrize("number", range(1, 7))
+@pytest.mark.parametrize(
+    "number", [pytest.param(number, marks=[pytest.mark.long] if number % 3 else []) for number in range(1, 7)]
+)
 async def test_killed_after_any_activity_it_is_switched(world: World, application: RequestRecord, number: int) -> None:
     server = scheduled(world, application)
     asked = await ask(application, "apply-schedule", parameters={"at": EVENING})

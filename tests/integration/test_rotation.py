@@ -161,7 +161,10 @@ CALLS = [("arm", "POST", "listKeys"), ("arm", "POST", "regenerateKey"), ("key_va
 CALLS += [("key_vault", "GET", f"/secrets/{NAME}"), ("storage", "GET", "")]
 
 
-@pytest.mark.parametrize("how", ["status_after", "drop_after", "drop_before", "status"])
+@pytest.mark.parametrize(
+    "how",
+    ["status_after", *(pytest.param(how, marks=pytest.mark.long) for how in ("status", "drop_before", "drop_after"))],
+)
 @pytest.mark.parametrize(("system", "method", "path"), CALLS)
 async def test_lost_and_failed_answers_heal(secret: Secret, system: str, method: str, path: str, how: str) -> None:
     asked = await ask(secret.request, "rotate-secret", parameters=secret.parameters(version=secret.version()))

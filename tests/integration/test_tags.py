@@ -81,7 +81,9 @@ async def test_asked_five_times_it_runs_once(world: World, application: RequestR
     assert writes(world, settled) == 0
 
 
-@pytest.mark.parametrize("number", range(1, 8))
+@pytest.mark.parametrize(
+    "number", [pytest.param(number, marks=[pytest.mark.long] if number % 3 else []) for number in range(1, 8)]
+)
 async def test_killed_after_any_activity_it_goes_on(world: World, application: RequestRecord, number: int) -> None:
     path = account(world, application, f"stkill{number}", {})
     asked = await ask(application, "reconcile-tags")
@@ -95,7 +97,10 @@ async def test_killed_after_any_activity_it_goes_on(world: World, application: R
     assert tags_of(world, path)["application"] == application.application
 
 
-@pytest.mark.parametrize("how", ["status_after", "drop_after", "drop_before", "status"])
+@pytest.mark.parametrize(
+    "how",
+    ["status_after", *(pytest.param(how, marks=pytest.mark.long) for how in ("status", "drop_before", "drop_after"))],
+)
 async def test_lost_and_failed_answers_heal(world: World, application: RequestRecord, how: str) -> None:
     path = account(world, application, f"stheal{how.replace('_', '')}", {})
     world.fault(system="arm", method="PATCH", path="tags/default", mode=how, status=500, times=2)
