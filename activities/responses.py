@@ -177,8 +177,8 @@ def _scale(record: OperationRecord, namespace: str, replicas: int) -> str:
 
 def _runbook(record: OperationRecord, alert: RespondToAlert, response: Response) -> PlannedAction:
     runbook = response.action.runbook
-    name = automation.job_name(record.id, runbook)
-    parameters = {"target": alert.target, "application": record.application, "environment": str(record.environment)}
+    name = automation.job_name(record.id, runbook, record.attempt)
+    parameters = {"target": alert.target}  # one, because those of Python runbooks have an order and no names
     body = automation.job_body(runbook, parameters)
     return PlannedAction(
         key="runbook",
@@ -241,8 +241,11 @@ async def _run(name: str, runbook: str, parameters: dict[str, str], permit: Perm
         raise UnderWayError(f"the job {name} is {job.properties.status}")
     output = await automation.read_output(name)
     if job.properties.status != automation.COMPLETED:
-        raise PermanentIntegrationError(call, f"{runbook} ended as {job.properties.status}: {output[:300]}")
-    return Done(detail=output.strip()[:200] or runbook, result={"job": name})
+        raise PermanentIntegrationError(
+            call, f"{runbook} ended as {job.properties.status}: {job.reason.strip()[-300:]} {output[:150]}"
+        )
+    result = {"job": name, "status": job.properties.status, "output": output}
+    return Done(detail=output[:200] or runbook, result=result)
 
 
 @look

@@ -7,6 +7,7 @@ their clients.
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -61,6 +62,7 @@ class Platform:
 
     def ensure(self) -> None:
         """Make what is missing; the last thing made tells that all is there."""
+        self.stack.vendors_admin("POST", "seed", {"automation": _runbooks()})
         for name, value in SECRETS.items():
             self._secret(name, value)
         if self._has_variable("IAC_STATE_ACCOUNT"):
@@ -118,6 +120,12 @@ class Platform:
         response = self.stack.vendors.request(method, url, json=body, headers=headers)
         response.raise_for_status()
         return response.json()
+
+
+def _runbooks() -> dict[str, str]:
+    """What the Terraform of infra/automation publishes."""
+    files = sorted((Path(__file__).parents[1] / "infra" / "automation" / "runbooks").glob("[a-z]*.py"))
+    return {f"runbook/{file.stem.replace('_', '-')}": file.read_text(encoding="utf-8") for file in files}
 
 
 def ensure_platform(stack: "Stack") -> None:

@@ -53,6 +53,7 @@ def action_view(record: ActionRecord) -> dict[str, Any]:
         "reason": record.reason,
         "detail": record.detail,
         "tries": record.tries,
+        "result": record.result,
     }
 
 

@@ -32,6 +32,7 @@ STAND_INS = (
     "github_issues",
     "kubernetes",
     "aks_commands",
+    "automation",
     "static_sites",
     "policy_insights",
     "registry",

@@ -14,6 +14,7 @@ from shared.clients._arm import arm
 from shared.clients._http import Call
 from shared.errors import ConfigurationError, TransientIntegrationError, VendorCall
 from shared.guard import Permit
+from shared.log import redact
 from shared.models import Model
 from shared.settings import Settings, load
 
@@ -21,6 +22,7 @@ _VERSION = "2024-10-23"
 _NAMESPACE = uuid.UUID("9a4ad3a6-6a5f-4a3b-8d5b-0b6c3d9f6f11")
 ENDED = frozenset({"Completed", "Failed", "Stopped", "Suspended"})
 COMPLETED = "Completed"
+LONGEST_OUTPUT = 4_000
 
 
 class AutomationSettings(Settings):
@@ -34,6 +36,7 @@ class AutomationSettings(Settings):
 class _Properties(Model):
     status: str
     exception: str | None = None
+    status_details: str | None = None
 
 
 class Job(Model):
@@ -46,6 +49,11 @@ class Job(Model):
     def ended(self) -> bool:
         """Whether it runs no more."""
         return self.properties.status in ENDED
+
+    @property
+    def reason(self) -> str:
+        """Why it did not complete, in Azure's words."""
+        return self.properties.exception or self.properties.status_details or "no reason given"
 
 
 _ARM = arm("azure automation")
@@ -63,9 +71,9 @@ def account() -> str:
     return found
 
 
-def job_name(operation: str, runbook: str) -> str:
-    """The name that a job of this operation always has: starting it again starts nothing."""
-    return str(uuid.uuid5(_NAMESPACE, f"{operation}/{runbook}"))
+def job_name(operation: str, runbook: str, attempt: int = 1) -> str:
+    """The name that the job of an attempt always has: starting it again starts nothing, a retry has one of its own."""
+    return str(uuid.uuid5(_NAMESPACE, f"{operation}/{runbook}" if attempt == 1 else f"{operation}/{runbook}/{attempt}"))
 
 
 def job_body(runbook: str, parameters: Mapping[str, str]) -> dict[str, Any]:
@@ -84,9 +92,12 @@ async def start_job(name: str, runbook: str, parameters: Mapping[str, str], perm
         f"{account()}/jobs/{name}",
         job_body(runbook, parameters),
         params={"api-version": _VERSION},
-        expect=(200, 201),
+        expect=(200, 201, 409),
     )
-    return await _ARM.read(call, Job)
+    answer = await _ARM.call(call)
+    if answer.status == 409 and (found := await find_job(name)) is not None:  # noqa: PLR2004 - HTTP status
+        return found  # a first try that Azure took, and whose answer was lost
+    return _ARM.shaped(call, answer, Job)
 
 
 async def find_job(name: str) -> Job | None:
@@ -97,13 +108,14 @@ async def find_job(name: str) -> Job | None:
 
 
 async def read_output(name: str) -> str:
-    """What a job printed.
+    """The beginning of what a job printed, without what looks like a credential: a runbook prints what it likes.
 
     Raises:
         TransientIntegrationError: the answer is no text.
     """
     call = Call("get job output", "GET", f"{account()}/jobs/{name}/output", params={"api-version": _VERSION})
     answer = await _ARM.call(call)
-    if answer.body is not None and not isinstance(answer.body, str):
+    if answer.raw and not answer.headers.get("content-type", "").startswith("text/plain"):
         raise TransientIntegrationError(VendorCall("azure automation", call.operation, 200), "the output is no text")
-    return answer.body or ""
+    printed = redact(answer.raw.decode("utf-8", "replace")).strip()
+    return printed if len(printed) <= LONGEST_OUTPUT else f"{printed[:LONGEST_OUTPUT]} [cut off]"

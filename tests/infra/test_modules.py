@@ -18,6 +18,7 @@ from tests.infra.conftest import INFRA, ROOT, Runner
 MODULE = INFRA / "modules" / "application_environment"
 STACK = INFRA / "stacks" / "api"
 MODULES = [folder for place in ("modules", "platform") for folder in sorted((INFRA / place).iterdir())]
+MODULES.append(INFRA / "automation")
 FOLDERS = [*MODULES, *sorted((INFRA / "stacks").iterdir())]
 FOLDERS.append(INFRA / "policy")
 # What an order of another archetype gives besides what every order gives, and what lies in its environment then.

@@ -14,7 +14,7 @@ MEASURED = {
     "actions": 1_260,  # docs/adr/0025, 0029
     "github": 1_150,
     "kernel": 940,
-    "azurerm": 840,
+    "azurerm": 845,  # docs/adr/0043
     "event_grid": 255,  # docs/adr/0040
     "registry": 255,  # docs/adr/0029
     "arm": 1_010,  # docs/adr/0017, 0020, 0025, 0035

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .api import Api
 
 SERVER, CLUSTER = "microsoft.dbforpostgresql/flexibleservers", "microsoft.containerservice/managedclusters"
-TURNS = {f"{kind}/{verb}" for kind in (SERVER, CLUSTER) for verb in ("start", "stop")}
+TURNS = {f"{kind}/{verb}" for kind in (SERVER, CLUSTER) for verb in ("start", "stop")} | {f"{SERVER}/restart"}
 
 
 def answer_collection(api: "Api", estate: Estate, target: ResourceId, request: web.Request) -> web.Response:
@@ -34,7 +34,7 @@ def turn(api: "Api", estate: Estate, target: ResourceId, request: web.Request) -
     if resource is None:
         raise ArmError(404, "ResourceNotFound", f"The Resource '{target.scope}' was not found.")
     api.locked(target.scope, "write", levels=("ReadOnly",))
-    started = target.type.lower().endswith("/start")
+    started = not target.type.lower().endswith("/stop")
     if resource["type"].lower() == SERVER:
         state: dict[str, object] = {"state": "Ready" if started else "Stopped"}
     else:

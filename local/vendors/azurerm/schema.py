@@ -21,6 +21,9 @@ from typing import Any
 
 PACKAGE, PACKAGE_VERSION, PROVIDER_VERSION = "cdktn-provider-azurerm", "18.9.0", "5.10.0"
 RESOURCES = (
+    "automation-account",
+    "automation-runbook",
+    "automation-runtime-environment",
     "consumption-budget-resource-group",
     "dns-cname-record",
     "key-vault",
@@ -37,6 +40,7 @@ RESOURCES = (
     "resource-group",
     "resource-group-policy-exemption",
     "role-assignment",
+    "role-definition",
     "servicebus-namespace",
     "servicebus-queue",
     "static-web-app",
