@@ -1,42 +1,33 @@
 """Answering an alert: what the rules say is planned, done, and verified by the alert's own condition."""
 
-import json
 from datetime import UTC, datetime, timedelta
 
 from activities._activity import activity, look
-from activities._guarded import Done, UnderWayError, carry_out, keep_survey
-from shared import responses, tagging
-from shared.clients import aks_commands, automation, monitor, postgresql_servers, resources
+from activities._guarded import Done, action_of, carry_out, keep_survey
+from activities._quiet import hold, quiet
+from activities._responses import can_be_taken_back, planned_action, respond, take_back
+from shared import responses, shields
+from shared.clients import monitor, resources
 from shared.clients.monitor import WatchedMetric
 from shared.clock import utc_now
-from shared.errors import (
-    ConfigurationError,
-    NotFoundError,
-    PermanentIntegrationError,
-    VendorCall,
-)
+from shared.errors import ConfigurationError, NotFoundError, RequestRejectedError
 from shared.guard import Permit
-from shared.models.day2_alerts import RespondToAlert, Response, Verification
+from shared.models.day2_alerts import RespondToAlert, Response, Undone, Verification
 from shared.models.operations import (
     RUNNING_STATES,
     ActionRecord,
+    ActionState,
     OperationRecord,
     PlannedAction,
-    PlannedCall,
     Survey,
     Wave,
     WaveResult,
 )
-from shared.models.records import RequestRecord
 from shared.models.runs import ActivityInput, Effect
-from shared.names import environment_names
-from shared.plan import zone_of
-from shared.register import alerts, operations, requests
+from shared.register import alerts, held_alerts, operations
 from shared.register.alerts import Answering, Turn
 
-RULE = "respond-to-alert"
 _LOOK_BACK = timedelta(minutes=15)
-_ARM = "https://management.azure.com"
 
 
 @look
@@ -48,7 +39,18 @@ async def list_alert_response(data: ActivityInput) -> Effect:
     record = await operations.get(data.run.application, data.run.request_id)
     alert = RespondToAlert.model_validate(record.parameters)
     if alert.condition == "Resolved":
+        if not record.dry_run:
+            resolved = Answering(operation="", at=utc_now(), resolved=alert.alert_id)
+            await alerts.remember_resolved(record.application, alert.fingerprint, resolved)
+            await held_alerts.let_go(record.application, alert.fingerprint)
         return await keep_survey(data, Survey(scanned=1, summary="the alert is over", facts={"over": True}))
+    if await _was_resolved(record, alert):
+        return await keep_survey(data, Survey(scanned=1, summary="nothing to do: the alert is over by now"))
+    if why := await quiet(record, alert):
+        if not record.dry_run:
+            await hold(record, alert, why)
+        summary, facts = f"kept and not answered: {why.reason}", {"held": why.reason}
+        return await keep_survey(data, Survey(scanned=1, summary=summary, facts=facts))
     if not record.dry_run and (other := await _answered_by_other(record, alert)):
         summary = f"{other} answers this alert already"
         return await keep_survey(data, Survey(scanned=1, summary=summary, facts={"answeredBy": other}))
@@ -57,6 +59,12 @@ async def list_alert_response(data: ActivityInput) -> Effect:
         summary = f"nothing to do: {alert.conditions[0].metric_name} is {value:g} by now"
         return await keep_survey(data, Survey(scanned=1, summary=summary, facts={"before": value}))
     return await keep_survey(data, await _planned(record, alert, value))
+
+
+async def _was_resolved(record: OperationRecord, alert: RespondToAlert) -> bool:
+    """Whether Azure Monitor said that this very alert is over; events come in any order, and may have been kept."""
+    known = await alerts.answering(record.application, alert.fingerprint)
+    return known is not None and known.resolved == alert.alert_id
 
 
 async def _answered_by_other(record: OperationRecord, alert: RespondToAlert) -> str | None:
@@ -100,7 +108,7 @@ async def _planned(record: OperationRecord, alert: RespondToAlert, value: float 
     response = responses.response_to(alert, record.environment)
     facts = {"response": response.id, "before": value, "settleMinutes": response.settle}
     refused = None if record.dry_run else await _cool_down(record, alert, response)
-    action = None if refused else await _action(record, alert, response)
+    action = None if refused else await planned_action(record, alert, response)
     if action is None:
         why = refused or f"{response.id}: no response is known; a person has to look"
         return Survey(scanned=1, summary=why, facts=facts | {"incident": why})
@@ -111,93 +119,6 @@ async def _cool_down(record: OperationRecord, alert: RespondToAlert, response: R
     windows = response.cool_down
     turn = Turn(at=utc_now(), target=alert.target.lower(), operation=record.id)
     return await alerts.take_turn(response.id, turn, target=windows.target, everywhere=windows.all)
-
-
-async def _action(record: OperationRecord, alert: RespondToAlert, response: Response) -> PlannedAction | None:
-    match response.action.kind:
-        case "extend-database":
-            return await _extension(record, alert, response)
-        case "restart-workload" | "scale-workload":
-            return await _workload(record, response)
-        case "start-runbook":
-            return _runbook(record, alert, response)
-        case _:
-            return None
-
-
-async def _extension(record: OperationRecord, alert: RespondToAlert, response: Response) -> PlannedAction | None:
-    server = await postgresql_servers.read_server(alert.target)
-    size = postgresql_servers.next_size(server.size, response.action.largest)
-    if size is None:
-        return None
-    return PlannedAction(
-        key="extend",
-        rule=RULE,
-        kind="database disk",
-        target=server.id,
-        environment=record.environment,
-        owned_by=tagging.owner_of(server.tags),
-        summary=f"extend the disk of {server.name} from {server.size} to {size} GiB",
-        calls=[PlannedCall(method="PATCH", target=f"{_ARM}{server.id}", body=postgresql_servers.storage_of(size))],
-        reversible=False,  # a disk never shrinks; it destroys nothing, though
-        facts={"do": "extend-database", "size": size},
-    )
-
-
-async def _workload(record: OperationRecord, response: Response) -> PlannedAction:
-    request = await _request_of(record)
-    environment = str(record.environment)
-    zone = zone_of(request, environment)
-    namespace = environment_names(request.application, environment, request.id).namespace
-    scaled = response.action.kind == "scale-workload"
-    command = _scale(record, namespace, response.action.replicas) if scaled else _restart(record, namespace)
-    return PlannedAction(
-        key="workload",
-        rule=RULE,
-        kind="workload",
-        target=f"{zone.cluster_id}/namespaces/{namespace}",
-        environment=environment,
-        owned_by=record.application,  # the namespace is made for it, and named by it
-        summary=f"scale to {response.action.replicas} replicas" if scaled else "restart its pods, one after the other",
-        calls=[PlannedCall(method="POST", target=f"{_ARM}{zone.cluster_id}/runCommand", body={"command": command})],
-        facts={"do": "command", "cluster": zone.cluster_id, "command": command},
-    )
-
-
-def _restart(record: OperationRecord, namespace: str) -> str:
-    """What `kubectl rollout restart` does, marked with the operation: twice the same mark restarts once."""
-    mark = {"spec": {"template": {"metadata": {"annotations": {"appstore/restarted-by": record.id}}}}}
-    patch = json.dumps(mark, separators=(",", ":"))
-    return f"kubectl patch deployment {record.application} -n {namespace} --type merge -p '{patch}'"
-
-
-def _scale(record: OperationRecord, namespace: str, replicas: int) -> str:
-    return f"kubectl scale deployment {record.application} -n {namespace} --replicas {replicas}"
-
-
-def _runbook(record: OperationRecord, alert: RespondToAlert, response: Response) -> PlannedAction:
-    runbook = response.action.runbook
-    name = automation.job_name(record.id, runbook, record.attempt)
-    parameters = {"target": alert.target}  # one, because those of Python runbooks have an order and no names
-    body = automation.job_body(runbook, parameters)
-    return PlannedAction(
-        key="runbook",
-        rule=RULE,
-        kind="runbook",
-        target=alert.target or runbook,
-        environment=record.environment,
-        owned_by=record.application,
-        summary=f"start the runbook {runbook}",
-        calls=[PlannedCall(method="PUT", target=f"{_ARM}{automation.account()}/jobs/{name}", body=body)],
-        reversible=False,
-        facts={"do": "runbook", "job": name, "runbook": runbook, "parameters": parameters},
-    )
-
-
-async def _request_of(record: OperationRecord) -> RequestRecord:
-    application = await requests.application(record.application)
-    assert application is not None, "an operation is of an application"  # noqa: S101 - the intake demands it
-    return await requests.get(application.name, application.request_id)
 
 
 @activity
@@ -214,38 +135,42 @@ async def _locked(action: PlannedAction) -> bool:
 
 
 async def _respond(row: ActionRecord, permit: Permit) -> Done:
-    facts = row.action.facts
-    match facts["do"]:
-        case "extend-database":
-            return await _extend(row.action.target, facts["size"], permit)
-        case "command":
-            printed = await aks_commands.run_command(facts["cluster"], facts["command"], permit)
-            return Done(detail=printed.strip()[:200] or "done")
-        case _:
-            return await _run(facts["job"], facts["runbook"], facts["parameters"], permit)
+    """Do the action, unless the quiet time began while it waited for a person or for the application."""
+    if not row.tries:
+        record = await operations.get(row.action.owned_by, row.operation_id)
+        alert = RespondToAlert.model_validate(record.parameters)
+        if why := await quiet(record, alert):
+            await hold(record, alert, why)
+            return Done(detail=f"kept: {why.reason}", gone=True)
+    return await respond(row, permit)
 
 
-async def _extend(server: str, size: int, permit: Permit) -> Done:
-    if (await postgresql_servers.read_server(server)).size < size:
-        await postgresql_servers.extend_storage(server, size, permit)
-        if (await postgresql_servers.read_server(server)).size < size:
-            raise UnderWayError("the disk is still being extended")
-    return Done(detail=f"{size} GiB")
+@activity
+async def set_response_undone(data: ActivityInput) -> Undone:
+    """Take a response back that did not help, where that can be done and the guard allows it.
+
+    Idempotency: what is as it was before is left alone, and so is what somebody else has changed since.
+    """
+    record = await operations.get(data.run.application, data.run.request_id)
+    told = []
+    for row in await _to_be_taken_back(record):
+        action = action_of(row.action, record.application)
+        try:
+            allowed = await shields.allow(
+                action, application=record.application, owned_by=row.action.owned_by, locked=await _locked(row.action)
+            )
+        except RequestRejectedError as error:
+            return Undone(undone=False, detail=str(error)[:300])
+        done = await take_back(row, allowed)
+        if not done:
+            return Undone(undone=False, detail="somebody else has changed it since")
+        told.append(done)
+    return Undone(undone=bool(told), detail=", ".join(told))
 
 
-async def _run(name: str, runbook: str, parameters: dict[str, str], permit: Permit) -> Done:
-    """Start the job, and come back until it has ended."""
-    job = await automation.start_job(name, runbook, parameters, permit)
-    call = VendorCall("azure automation", "run runbook", 200)
-    if not job.ended:
-        raise UnderWayError(f"the job {name} is {job.properties.status}")
-    output = await automation.read_output(name)
-    if job.properties.status != automation.COMPLETED:
-        raise PermanentIntegrationError(
-            call, f"{runbook} ended as {job.properties.status}: {job.reason.strip()[-300:]} {output[:150]}"
-        )
-    result = {"job": name, "status": job.properties.status, "output": output}
-    return Done(detail=output[:200] or runbook, result=result)
+async def _to_be_taken_back(record: OperationRecord) -> list[ActionRecord]:
+    found = [row async for row in operations.actions(record.application, record.id)]
+    return [row for row in found if row.state is ActionState.DONE and can_be_taken_back(row)]
 
 
 @look
@@ -257,6 +182,8 @@ async def read_alert_verification(data: ActivityInput) -> Verification:
     record = await operations.get(data.run.application, data.run.request_id)
     alert = RespondToAlert.model_validate(record.parameters)
     before = record.facts.get("before")
+    if why := await quiet(record, alert):
+        return Verification(helped=None, before=before, detail=f"nobody judges now: {why.reason}")
     try:
         value = await _value(alert)
     except (NotFoundError, ConfigurationError):
@@ -264,4 +191,5 @@ async def read_alert_verification(data: ActivityInput) -> Verification:
     if value is None:
         return Verification(helped=None, before=before, detail="there is no value to judge by")
     helped = _is_over(alert, value)
-    return Verification(helped=helped, before=before, after=value, detail=f"{value:g} now")
+    reversible = not helped and bool(await _to_be_taken_back(record))
+    return Verification(helped=helped, before=before, after=value, reversible=reversible, detail=f"{value:g} now")

@@ -5,11 +5,14 @@ from datetime import UTC, datetime
 
 from activities._activity import activity, look
 from activities._guarded import Done, UnderWayError, carry_out, keep_survey
+from activities._quiet import still_stopped
 from shared import schedules, tagging
 from shared.clients import power, resources
 from shared.clients.resources import Resource
+from shared.clock import utc_now
 from shared.errors import NotFoundError
 from shared.guard import Permit
+from shared.models.day2_alerts import OwnStop
 from shared.models.day2_schedules import ApplySchedule
 from shared.models.operations import (
     ActionRecord,
@@ -22,7 +25,7 @@ from shared.models.operations import (
 from shared.models.records import RequestRecord
 from shared.models.runs import ActivityInput, Effect
 from shared.plan import group_of
-from shared.register import operations, requests
+from shared.register import held_alerts, operations, requests
 from shared.schedules import ScheduleRules, UnreadableScheduleError
 
 RULE = "apply-schedule"
@@ -51,6 +54,7 @@ async def list_switches(data: ActivityInput) -> Effect:
                 unreadable.append(f"{resource.id}: {error}")
                 continue
             actions += [action] if action else []
+    await _forget_started(record.application, stages, {action.key for action in actions})
     actions.sort(key=lambda action: (action.facts["on"], action.facts["order"], action.target))
     survey = Survey(
         actions=actions,
@@ -59,6 +63,14 @@ async def list_switches(data: ActivityInput) -> Effect:
         summary=f"{len(actions)} of {scanned} scheduled resources to switch",
     )
     return await keep_survey(data, survey)
+
+
+async def _forget_started(application: str, stages: list[str], planned: set[str]) -> None:
+    """What somebody else started is no longer stopped by us, and keeps no alert from being answered."""
+    for stage in stages:
+        for stop in await held_alerts.stops(application, stage):
+            if stop.resource.lower() not in planned and not await still_stopped(stop):
+                await held_alerts.forget_stop(application, stop.resource)
 
 
 async def _scheduled(
@@ -106,7 +118,7 @@ async def _planned(
 async def set_power_states(data: Wave) -> WaveResult:
     """Switch what was planned, and wait for each: what depends on it comes after it.
 
-    Idempotency: what is in the wanted state already is left alone.
+    Idempotency: what is in the wanted state already is left alone, and a stop is remembered under its resource.
     """
     return await carry_out(data, _switch)
 
@@ -116,9 +128,25 @@ async def _switch(row: ActionRecord, permit: Permit) -> Done:
     switch = power.switch_of(row.action.facts["type"])
     assert switch is not None, "only what can be switched is planned"  # noqa: S101 - see _scheduled
     state = await power.is_running(target, switch)
+    if not on:
+        await _announce(row)
     if state is (not on):
         await power.turn(target, switch, permit, on=on)
         state = await power.is_running(target, switch)
     if state is not on:
         raise UnderWayError(f"{target.rpartition('/')[2]} is still being {'started' if on else 'stopped'}")
+    if on:
+        await held_alerts.forget_stop(row.action.owned_by, target)
     return Done(detail="running" if on else "stopped")
+
+
+async def _announce(row: ActionRecord) -> None:
+    """Remember the stop before it is made: an alert that comes of it is then known to come of it."""
+    stop = OwnStop(
+        resource=row.action.target,
+        kind=row.action.facts["type"],
+        environment=str(row.action.environment),
+        operation=row.operation_id,
+        at=utc_now(),
+    )
+    await held_alerts.remember_stop(row.action.owned_by, stop)

@@ -6,10 +6,8 @@ import azure.durable_functions as df
 from pydantic import ValidationError
 
 from orchestrators._day2 import OPERATIONS, Operation
-from shared.canonical import digest
-from shared.clock import utc_now
+from shared import operation_records
 from shared.errors import RequestRejectedError
-from shared.instance_ids import operation_id, operation_instance
 from shared.log import LOGGER
 from shared.models.operations import AskedOperation, OperationInput, OperationRecord, OperationState
 from shared.models.records import ApplicationRecord
@@ -31,7 +29,7 @@ async def accept(client: df.DurableOrchestrationClient, asked: AskedOperation) -
     application = await _application(asked.application)
     parameters = _parameters(kind, asked.parameters)
     _require_stage(kind, application, asked.environment)
-    record = _record(asked, application, parameters)
+    record = operation_records.recorded(asked, application, parameters)
     detail = f"{asked.operation} by {asked.occasion}{': ' + asked.reason if asked.reason else ''}"
     entry = Entry(f"{record.id}:operate", record.created_at, asked.requester, "operate", record.id, detail[:1000])
     found = await operations.create(record, entry)
@@ -86,35 +84,6 @@ def _require_stage(kind: Operation, application: ApplicationRecord, environment:
     if environment is not None and environment not in application.environments:
         detail = f"{application.name} has no environment {environment}."
         raise RequestRejectedError("unknown-environment", detail, pointer=pointer)
-
-
-def _record(asked: AskedOperation, application: ApplicationRecord, parameters: dict[str, Any]) -> OperationRecord:
-    identifier, now = operation_id(application.name, asked.operation, asked.business_key), utc_now()
-    body = {
-        "operation": asked.operation,
-        "environment": asked.environment,
-        "parameters": parameters,
-        "dryRun": asked.dry_run,
-    }
-    return OperationRecord(
-        id=identifier,
-        operation=asked.operation,
-        application=application.name,
-        environment=asked.environment,
-        parameters=parameters,
-        occasion=asked.occasion,
-        business_key=asked.business_key,
-        dry_run=asked.dry_run,
-        state=OperationState.RECEIVED,
-        requester=asked.requester,
-        requester_name=asked.requester_name,
-        owner_team=application.owner_team,
-        reason=asked.reason,
-        body_hash=digest(body),
-        instance_id=operation_instance(identifier, 1),
-        created_at=now,
-        updated_at=now,
-    )
 
 
 async def start_recorded(client: df.DurableOrchestrationClient, record: OperationRecord) -> None:

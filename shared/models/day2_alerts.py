@@ -1,9 +1,9 @@
 """An alert as the operation that answers it needs it, and the responses that the rules know."""
 
 from fnmatch import fnmatchcase
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 
 from shared.models import Model
 from shared.models.runs import Effect
@@ -65,12 +65,23 @@ class ResponseAction(_Closed):
         largest: for a database: the largest disk in GiB that it is extended to.
         replicas: for a workload: how many it is scaled to.
         runbook: for a runbook: its name in the Automation account.
+        secret: for a rotation: name of the secret.
     """
 
-    kind: Literal["extend-database", "restart-workload", "scale-workload", "start-runbook", "incident"]
+    kind: Literal["extend-database", "restart-workload", "scale-workload", "start-runbook", "rotate-secret", "incident"]
     largest: int = Field(default=0, ge=0)
     replicas: int = Field(default=0, ge=0, le=50)
     runbook: str = ""
+    secret: str = ""
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        needed = {"extend-database": "largest", "scale-workload": "replicas", "start-runbook": "runbook"}
+        needed |= {"rotate-secret": "secret"}
+        name = needed.get(self.kind)
+        if name and not getattr(self, name):
+            raise ValueError(f"{self.kind} needs {name}")
+        return self
 
 
 class Window(_Closed):
@@ -97,9 +108,59 @@ class Response(_Closed):
     cool_down: CoolDown = CoolDown()
 
 
+class HeldAlert(Model):
+    """An alert that nobody answers before its quiet time is over.
+
+    Attributes:
+        operation: the one that kept it.
+        window: the maintenance window that it fell into; empty: something was stopped by our own schedule.
+    """
+
+    application: str
+    environment: str | None
+    fingerprint: str
+    alert: RespondToAlert
+    operation: str
+    window: str = ""
+    at: str
+
+
+class OwnStop(Model):
+    """Something that our own schedule stopped.
+
+    Attributes:
+        resource: its ARM id.
+        kind: its type, which says how it is switched.
+    """
+
+    resource: str
+    kind: str
+    environment: str
+    operation: str
+    at: str
+
+
+class Quiet(Model):
+    """Why an alert is not answered now."""
+
+    reason: str
+    window: str = ""
+
+
 class Verification(Effect):
-    """Whether the alert's condition still holds; None when nobody can tell."""
+    """Whether the alert's condition still holds; None when nobody can tell.
+
+    Attributes:
+        reversible: it still holds, and what was done can be taken back.
+    """
 
     helped: bool | None
     before: float | None = None
     after: float | None = None
+    reversible: bool = False
+
+
+class Undone(Effect):
+    """Whether a response was taken back; the detail says what was done, or why not."""
+
+    undone: bool

@@ -13,11 +13,12 @@ _KEPT_DAYS = 8
 
 
 class Answering(Model):
-    """Who answers an alert, and the incident that was opened for it."""
+    """Who answers an alert, the incident that was opened for it, and the id of the alert that was over last."""
 
     operation: str
     at: str
     incident: str = ""
+    resolved: str = ""
 
 
 class Turn(Model):
@@ -56,7 +57,7 @@ async def claim(application: str, fingerprint: str, claimed: Answering, instead_
         held = Answering.model_validate(row.document) if row else None
         if held and held.operation not in (claimed.operation, instead_of):
             return held
-        new = claimed.model_copy(update={"incident": held.incident}) if held else claimed
+        new = claimed.model_copy(update={"incident": held.incident, "resolved": held.resolved}) if held else claimed
         try:
             await commit(application, [Write(key, document_of(new), etag=row.etag if row else None)])
         except RowConflictError:
@@ -75,6 +76,21 @@ async def remember_incident(application: str, fingerprint: str, incident: str) -
         new = Answering.model_validate(row.document).model_copy(update={"incident": incident})
         try:
             await commit(application, [Write(_key(fingerprint), document_of(new), etag=row.etag)])
+        except RowConflictError:
+            continue
+        return
+    raise busy(application)
+
+
+async def remember_resolved(application: str, fingerprint: str, resolved: Answering) -> None:
+    """Remember which alert is over: one that fired may be read after it, or be kept until later."""
+    for tries in range(TRIES):
+        await step_back(tries)
+        row = await read(application, _key(fingerprint))
+        known = Answering.model_validate(row.document) if row else resolved
+        new = known.model_copy(update={"resolved": resolved.resolved})
+        try:
+            await commit(application, [Write(_key(fingerprint), document_of(new), etag=row.etag if row else None)])
         except RowConflictError:
             continue
         return
@@ -120,4 +136,4 @@ def _ago(at: str, hours: float) -> str:
 
 
 def _key(fingerprint: str) -> str:
-    return f"alert:{fingerprint}"
+    return f"alert:{fingerprint.replace('/', '|')}"  # a row key has no slash

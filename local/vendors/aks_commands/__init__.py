@@ -16,6 +16,7 @@ from local.vendors.kernel import Kernel, Vendor
 
 BASE = "https://management.azure.com"
 CLUSTER = r"/subscriptions/[^/]+/resourcegroups/[^/]+/providers/microsoft\.containerservice/managedclusters/([^/]+)"
+VERBS = (["patch", "deployment"], ["scale", "deployment"], ["get", "deployment"])
 CALLS = re.compile(rf"{CLUSTER}/(runcommand|commandresults/[0-9a-f]+)", re.IGNORECASE)
 
 
@@ -64,9 +65,9 @@ async def _run(kernel: Kernel, cluster: str, command: str, name: str) -> dict[st
 
 
 async def _kubectl(kernel: Kernel, cluster: str, words: list[str]) -> str:
-    """`kubectl patch|scale deployment NAME -n NAMESPACE ...`: what the product sends, and nothing else."""
+    """`kubectl patch|scale|get deployment NAME -n NAMESPACE ...`: what the product sends, and nothing else."""
     options = dict(zip(words[4::2], words[5::2], strict=False))
-    if words[:1] != ["kubectl"] or words[1:3] not in (["patch", "deployment"], ["scale", "deployment"]):
+    if words[:1] != ["kubectl"] or words[1:3] not in VERBS:
         raise Refused(f"error: unknown command {' '.join(words[:3])!r}")
     clusters, place = kernel.vendor("kubernetes"), (words[3], options.get("-n", "default"))
     found = [
@@ -74,6 +75,8 @@ async def _kubectl(kernel: Kernel, cluster: str, words: list[str]) -> str:
     ]
     if not found:
         raise Refused(f'Error from server (NotFound): deployments.apps "{place[0]}" not found')
+    if words[1] == "get":
+        return str(found[0].get("spec", {}).get("replicas", 1))
     patch = json.loads(options["-p"]) if words[1] == "patch" else {"spec": {"replicas": int(options["--replicas"])}}
     changed = _merged(copy.deepcopy(found[0]), patch)
     await clusters.apply(cluster, place[1], [changed])
