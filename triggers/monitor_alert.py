@@ -30,10 +30,15 @@ class AlertSettings(Settings):
 
 
 class Taken(Model):
-    """An alert that was taken in."""
+    """An alert that was taken in.
+
+    Attributes:
+        operation: the one that answers it; a duplicate of the alert is told the same one.
+    """
 
     id: str
     state: EventState
+    operation: str = ""
 
 
 @endpoint(
@@ -50,7 +55,7 @@ async def take_alert(call: Call) -> Answer:
         detail = "Alerts are taken from Azure Monitor's action groups only, with their Entra ID token."
         raise RequestRejectedError("unauthenticated", detail, status=401)
     record = await take_in(call.client, received(call.document()))
-    return Answer(202, Taken(id=record.id, state=record.state).document())
+    return Answer(202, Taken(id=record.id, state=record.state, operation=record.operation).document())
 
 
 def received(document: Any) -> ReceivedEvent:

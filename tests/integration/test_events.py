@@ -198,6 +198,17 @@ async def test_an_alert_of_an_action_group_is_answered_and_nobody_elses(request_
     assert len({item.parameters["fingerprint"] for item in made}) == 1
 
 
+async def test_fifty_duplicates_at_once_are_one_answer_and_all_are_told_which(
+    request_: RequestRecord, client: Any
+) -> None:
+    duplicates = (monitor_alert.take_alert(_call(_sender(), client, alert(request_.application))) for _ in range(50))
+    answers = [answer.document for answer in await asyncio.gather(*duplicates)]
+    (made,) = await operations.of_application(request_.application)
+    assert {(answer["state"], answer["operation"]) for answer in answers} == {(EventState.HANDED_OVER, made.id)}
+    assert len({answer["id"] for answer in answers}) == 1
+    assert set(client.started) == {made.instance_id}
+
+
 @pytest.mark.usefixtures("world")
 async def test_an_alert_in_another_schema_is_kept_as_a_dead_letter(client: Any) -> None:
     answer = await monitor_alert.take_alert(_call(_sender(), client, {"status": "Activated", "context": {"id": "x"}}))

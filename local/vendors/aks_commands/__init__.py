@@ -13,6 +13,7 @@ from typing import Any
 from aiohttp import web
 
 from local.vendors.kernel import Kernel, Vendor
+from local.vendors.kubernetes.cluster import Place
 
 BASE = "https://management.azure.com"
 CLUSTER = r"/subscriptions/[^/]+/resourcegroups/[^/]+/providers/microsoft\.containerservice/managedclusters/([^/]+)"
@@ -45,7 +46,7 @@ def build(kernel: Kernel) -> Vendor:
         name = uuid.uuid4().hex
         store.put(name, await _run(kernel, cluster, command, name))
         place = f"{BASE}{request.path.rpartition('/')[0]}/commandResults/{name}?{request.query_string}"
-        return web.Response(status=202, headers={"Location": place, "Retry-After": "1"})
+        return web.Response(status=202, headers={"Location": place, "Retry-After": "0"})
 
     return Vendor(
         name="aks_commands",
@@ -79,7 +80,10 @@ async def _kubectl(kernel: Kernel, cluster: str, words: list[str]) -> str:
         return str(found[0].get("spec", {}).get("replicas", 1))
     patch = json.loads(options["-p"]) if words[1] == "patch" else {"spec": {"replicas": int(options["--replicas"])}}
     changed = _merged(copy.deepcopy(found[0]), patch)
-    await clusters.apply(cluster, place[1], [changed])
+    where = Place(cluster, place[1], place[0])
+    kernel.store("kubernetes").put(where.key("Deployment"), changed)
+    if words[1] == "patch":  # kubectl does not wait for the rollout
+        kernel.spawn(clusters.bring_up(where, changed), f"deployment {place[1]}/{place[0]}")
     done = "scaled" if words[1] == "scale" else "patched" if changed != found[0] else "patched (no change)"
     return f"deployment.apps/{place[0]} {done}"
 

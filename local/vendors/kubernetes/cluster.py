@@ -140,7 +140,7 @@ class Clusters:
                 await asyncio.to_thread(end_group, identity["pid"], 2.0)
             self._store.delete(key)
         for place, manifest in self.objects(kind="Deployment"):
-            self._kernel.spawn(self._restart(place, manifest), f"deployment {place.namespace}/{place.name}")
+            self._kernel.spawn(self.bring_up(place, manifest), f"deployment {place.namespace}/{place.name}")
         for place, manifest in self.objects(kind="Job"):
             self.jobs.begin(place, manifest)
         self._kernel.spawn(self._sweep(), "namespaces")
@@ -149,7 +149,8 @@ class Clusters:
         pods, self.pods = list(self.pods.values()), {}
         await asyncio.gather(*(pod.stop() for pod in pods))
 
-    async def _restart(self, place: Place, manifest: Manifest) -> None:
+    async def bring_up(self, place: Place, manifest: Manifest) -> None:
+        """Roll out without anybody who waits for it."""
         try:
             await self.roll_out(place, manifest)
         except KubernetesError as error:
