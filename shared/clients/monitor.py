@@ -138,14 +138,17 @@ def _parts(resource_id: str) -> tuple[str, str, str]:
 
 @asynccontextmanager
 async def _client(operation: str, subscription: str) -> AsyncIterator["MonitorManagementClient"]:
-    """The SDK's client; its errors become ours, an answer without the vendor's shape included.
+    """The SDK's client under the budget of calls; its errors become ours, an answer without the vendor's shape too.
 
     It does not try again by itself: its policy would sleep through a long Retry-After inside the activity.
     """
     from azure.core.exceptions import AzureError  # noqa: PLC0415 - heavy
     from azure.mgmt.monitor.aio import MonitorManagementClient  # noqa: PLC0415 - heavy
 
-    options: dict[str, Any] = {"user_agent": USER_AGENT, "retry_total": 0}
+    from shared.clients._arm_sdk import BudgetPolicy  # noqa: PLC0415 - heavy
+
+    budget = BudgetPolicy(_INTEGRATION, operation)
+    options: dict[str, Any] = {"user_agent": USER_AGENT, "retry_total": 0, "per_retry_policies": [budget]}
     with spans.vendor_call(_INTEGRATION, operation):
         try:
             async with MonitorManagementClient(credential(), subscription, **options) as client:

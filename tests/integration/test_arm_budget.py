@@ -3,13 +3,14 @@
 import asyncio
 import time
 import uuid
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from shared.clients import _http, resources
+from shared.clients import _http, monitor, resources
 from shared.credential import credential
-from shared.errors import TransientIntegrationError
+from shared.errors import NotFoundError, PermanentIntegrationError, TransientIntegrationError
 from shared.guard import Action, Facts, permit
 from shared.models.token_bucket import LIMITS
 from shared.origin import Origin, working_for
@@ -128,3 +129,62 @@ async def test_without_the_register_calls_go_on(world: World, subscription: str)
     since = world.position()
     await write(subscription, "rg-a", 20, Origin.PERSON)
     assert answers(world, since, subscription) == [201] * 20
+
+
+def _metric(subscription: str) -> monitor.WatchedMetric:
+    vault = f"/subscriptions/{subscription}/resourceGroups/rg-a/providers/Microsoft.KeyVault/vaults/kv-a"
+    return monitor.WatchedMetric(
+        resource_id=vault, namespace="Microsoft.KeyVault/vaults", name="Availability", aggregation="Average"
+    )
+
+
+async def _read(subscription: str) -> None:
+    now = datetime.now(UTC)
+    await monitor.read_metric(_metric(subscription), now - timedelta(minutes=5), now)
+
+
+def reads(world: World, since: int, subscription: str) -> list[int]:
+    """Statuses of the reads."""
+    calls = [call for call in world.calls(since, SYSTEM) if call["method"] == "GET" and subscription in call["url"]]
+    return [call["status"] for call in calls]
+
+
+async def test_metrics_of_the_sdk_keep_the_pause_of_their_provider_and_no_other(
+    world: World, subscription: str
+) -> None:
+    body = {"error": {"code": "429", "message": "too many metrics"}}
+    world.fault(
+        system=SYSTEM, path="Insights/metrics", mode="status", status=429, headers={"Retry-After": "300"}, body=body
+    )
+    since = world.position()
+    with pytest.raises(TransientIntegrationError) as raised:
+        await _read(subscription)
+    assert raised.value.retry_after == 300
+    with pytest.raises(TransientIntegrationError, match="pause"):
+        await _read(subscription)
+    assert reads(world, since, subscription) == [429]
+    await write(subscription, "rg-a", 1)
+    with pytest.raises(NotFoundError):
+        await resources.read_tags(f"/subscriptions/{subscription}/resourceGroups/rg-none")
+
+
+async def test_metrics_of_the_sdk_wait_for_what_pauses_everything(world: World, subscription: str) -> None:
+    """Azure refused a read of the HTTP client: the SDK asks nothing before its time."""
+    body = {"error": {"code": "SubscriptionRequestsThrottled", "message": "too many"}}
+    world.fault(system=SYSTEM, path="rg-none", mode="status", status=429, headers={"Retry-After": "300"}, body=body)
+    since = world.position()
+    with pytest.raises(TransientIntegrationError):
+        await resources.read_tags(f"/subscriptions/{subscription}/resourceGroups/rg-none")
+    with pytest.raises(TransientIntegrationError, match="pause"):
+        await _read(subscription)
+    assert reads(world, since, subscription) == [429]
+
+
+@pytest.mark.usefixtures("world")
+async def test_metrics_of_the_sdk_are_counted(subscription: str) -> None:
+    """What they take is missing from the bucket that all share."""
+    for _ in range(3):
+        with pytest.raises(PermanentIntegrationError):
+            await _read(subscription)  # there is no such vault: a call all the same
+    rows = [row async for row in _table.query("kind eq 'calls'") if subscription in f"{row.partition}{row.key}"]
+    assert [row.document["level"] < LIMITS["reads"].capacity for row in rows] == [True]
