@@ -112,7 +112,7 @@ async def take_turn(response: str, turn: Turn, *, target: Sequence[Window], ever
             return None
         refused = _exceeded([item for item in known if item.target == turn.target], turn.at, target)
         if refused or (refused := _exceeded(known, turn.at, everywhere)):
-            return f"the response {response} was given {refused}"
+            return f"the response {response} was given {refused} ({known[-1].operation} was the last)"
         kept = [item for item in known if item.at > _ago(turn.at, 24 * _KEPT_DAYS)] + [turn]
         try:
             await commit(PARTITION, [Write(key, document_of(Turns(turns=kept)), etag=row.etag if row else None)])

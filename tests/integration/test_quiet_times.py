@@ -11,7 +11,8 @@ import pytest
 from shared import maintenance
 from shared.models.operations import OperationRecord, OperationState
 from shared.models.records import RequestRecord
-from shared.register import held_alerts, operations
+from shared.register import applications, held_alerts, operations
+from shared.register.audit import Entry
 from tests.integration.day2 import WorkerDiedError, active, ask, operate, perform
 from tests.integration.test_alert_responses import (  # noqa: F401 - a fixture
     POSTGRES,
@@ -109,6 +110,36 @@ async def test_fired_that_comes_after_resolved_is_over(world: World, application
     assert incidents(world, server) == []
     fired_anew = await respond(application, server, conditions=[], alertId="/alerts/another")
     assert fired_anew.counts.done == 1
+
+
+async def test_of_an_application_that_is_gone_nothing_is_kept(
+    world: World, application: RequestRecord, window: Any
+) -> None:
+    server = database(world, application)
+    metric(world, server, 92)
+    window(open_for=application.application)
+    await respond(application, server)
+    window(open_for=None)
+    entry = Entry(f"{application.id}:gone", application.created_at, "test", "gone", application.id, "test")
+    await applications.change(
+        application.application, lambda old: (old.model_copy(update={"state": "archived"}), entry)
+    )
+    await sweep_held_alerts(CLIENT)
+    assert (await replays(application), await held_of(application)) == ([], [])
+
+
+async def test_windows_that_cannot_be_read_answer_nothing(
+    world: World, application: RequestRecord, window: Any
+) -> None:
+    """Nobody knows then what may be answered: the alert is parked with the file's name, and can be retried."""
+    del window
+    server = database(world, application)
+    metric(world, server, 92)
+    maintenance.FILE.write_text("windows: nothing")
+    done = await respond(application, server)
+    assert (done.state, size_of(world, server)) == (S.PARKED, 32)
+    assert done.problem
+    assert "maintenance_windows.yaml" in done.problem.detail
 
 
 async def test_an_alert_of_another_application_is_answered(

@@ -1,5 +1,6 @@
 """A response starts a runbook of Azure Automation: the real file runs, and how its job went is in the operation."""
 
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,7 @@ from shared.clients import automation
 from shared.errors import TransientIntegrationError
 from shared.models.operations import OperationRecord, OperationState
 from shared.models.records import RequestRecord
+from tests.e2e import contracts
 from tests.integration.day2 import WorkerDiedError, active, ask, group_of, perform, rows
 from tests.integration.test_alert_responses import database
 from tests.integration.world import World
@@ -68,7 +70,8 @@ async def answered(
 def ended(world: World, asked: OperationRecord, runbook: str, then: Callable[[], None] = lambda: None) -> None:
     """Wait until the job has ended."""
     path = f"{automation.account()}/jobs/{automation.job_name(asked.id, runbook)}"
-    for _ in range(400):
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
         job = world.azure(path, "2024-10-23")
         if job is None or job["properties"]["status"] in automation.ENDED:
             return then()
@@ -102,6 +105,10 @@ async def test_a_runbook_restarts_the_database_and_its_job_is_in_the_operation(
     assert (done.facts["before"], done.facts["after"]) == (90, 5)
     assert restarts(world, before) == 1
     assert world.committed(before, "PUT", JOBS) == 1
+    check, calls = contracts.load_check(), world.calls(before, "automation")
+    assert {call["method"] for call in calls} == {"GET", "PUT"}
+    if check is not None:
+        assert [found for entry in calls for found in contracts.complaints(check, entry)] == []
 
 
 async def test_diagnostics_are_collected_and_what_cannot_be_read_is_told(
