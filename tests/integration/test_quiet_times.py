@@ -250,6 +250,22 @@ async def test_a_stop_that_somebody_else_ended_keeps_nothing(world: World, appli
     assert await held_alerts.stops(application.application, "dev") == []
 
 
+async def test_what_is_kept_for_a_day_is_looked_at_again(world: World, application: RequestRecord) -> None:
+    """Whoever started by hand what we had stopped told nobody: the survey finds out."""
+    server = scheduled(world, application)
+    metric(world, server, 92)
+    await operate(application, "apply-schedule", parameters={"at": EVENING})
+    first = await respond(application, server)
+    (held,) = [item async for item in held_alerts.every() if item.operation == first.id]
+    yesterday = (datetime.fromisoformat(held.at) - timedelta(hours=25)).isoformat()
+    await held_alerts.hold(held.model_copy(update={"at": yesterday}))
+    await sweep_held_alerts(CLIENT)
+    (again,) = await replays(application)
+    await perform(again)
+    assert await held_of(application) == [again.id]
+    assert size_of(world, server) == 32
+
+
 async def test_a_stop_that_failed_keeps_nothing(world: World, application: RequestRecord) -> None:
     server = scheduled(world, application)
     metric(world, server, 92)
