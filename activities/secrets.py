@@ -1,17 +1,19 @@
-"""Renewing a secret that has two credentials: the one that nobody uses is made new, proven, published; then the other.
+"""Renewing a secret: the credential that nobody uses is made new, proven, published; then the old one ends.
 
 Provider first, then the proof, then the vault: whatever dies in between, the published credential works.
 """
 
 import time
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from activities._activity import activity, look
 from activities._guarded import Done, UnderWayError, carry_out, keep_survey
-from shared import tagging
-from shared.clients import key_vault, resources, storage_keys
-from shared.clients.key_vault import SecretVersion
+from activities._providers import ALTERNATE, CREDENTIAL, PROVIDER, Credential, CredentialProvider, Turn, provider_of
+from shared.clients import key_vault, resources
+from shared.clients.key_vault import PublishedSecret, SecretVersion
 from shared.errors import NotFoundError
 from shared.guard import Permit
 from shared.models.day2_secrets import Overlap, SecretName
@@ -30,11 +32,8 @@ from shared.plan import group_of
 from shared.register import leases, operations, requests
 from shared.rotation_rules import RotationRule, rotation_rule
 
-ROTATION, CREDENTIAL, PROVIDER, VALIDITY = "rotation-id", "CredentialId", "ProviderAddress", "ValidityPeriodDays"
-REVOKE = "revoke-secret"
-_OTHER = {"key1": "key2", "key2": "key1"}
-_ACCOUNT = "/providers/microsoft.storage/storageaccounts/"
-_ARM = "https://management.azure.com"
+ROTATION, VALIDITY = "rotation-id", "ValidityPeriodDays"
+REVOKE, SINGLE = "revoke-secret", "rotate-single-secret"
 
 
 @look
@@ -51,27 +50,43 @@ def _named(record: OperationRecord) -> SecretName:
     return SecretName.model_validate({name: record.parameters[name] for name in ("vault", "secret")})
 
 
+class _UnreadableError(Exception):
+    """Why a secret cannot be judged."""
+
+
 async def _survey(record: OperationRecord, asked: SecretName) -> Survey:
+    try:
+        return await _found(record, asked)
+    except _UnreadableError as error:
+        return Survey(scanned=1, unreadable=[str(error)])
+
+
+async def _found(record: OperationRecord, asked: SecretName) -> Survey:
     environment = await _stage_of(record, asked.vault)
     if environment is None:
-        return Survey(unreadable=[f"{asked.vault}: no vault of {record.application} has this name"])
+        raise _UnreadableError(f"{asked.vault}: no vault of {record.application} has this name")
     try:
         secret = await key_vault.read_version(key_vault.url_of(asked.vault), asked.secret)
-    except NotFoundError:
-        return Survey(unreadable=[f"{asked.secret}: {asked.vault} has no such secret"])
+    except NotFoundError as error:
+        raise _UnreadableError(f"{asked.secret}: {asked.vault} has no such secret") from error
     rule = rotation_rule(asked.secret)
     if rule is None or (idle := _idle(record, secret, rule)):
         why = idle if rule else "no rule of rules/rotation.yaml is about it"
         return Survey(scanned=1, summary=f"nothing to do: {why}")
-    provider = secret.tags.get(PROVIDER, "")
-    if _ACCOUNT not in provider.lower() or secret.tags.get(CREDENTIAL) not in _OTHER:
-        told = f"its tags {PROVIDER} and {CREDENTIAL} must name a storage account and key1 or key2"
-        return Survey(scanned=1, unreadable=[f"{asked.secret}: {told}"])
+    address = secret.tags.get(PROVIDER, "")
+    provider = provider_of(address)
+    if provider is None:
+        told = f"its tag {PROVIDER} names nothing whose credentials the App Store renews"
+        raise _UnreadableError(f"{asked.secret}: {told}")
+    turns = _turns(record, asked, secret, rule, provider)
+    if turns is None:
+        raise _UnreadableError(f"{asked.secret}: its tags {PROVIDER} and {CREDENTIAL} {provider.needs}")
     try:
-        owner = tagging.owner_of(await resources.read_tags(provider))
-    except NotFoundError:
-        return Survey(scanned=1, unreadable=[f"{provider}: it does not exist"])
-    return Survey(actions=_planned(record, asked, secret, environment, owner), scanned=1)
+        owner = await provider.owner(address)
+    except NotFoundError as error:
+        raise _UnreadableError(f"{address}: it does not exist") from error
+    planned = _Plan(record, asked, secret, environment, owner, provider)
+    return Survey(actions=planned.actions(rule, *turns), scanned=1)
 
 
 async def _stage_of(record: OperationRecord, vault: str) -> str | None:
@@ -114,99 +129,163 @@ def _end_of_overlap(secret: SecretVersion, rule: RotationRule) -> datetime:
     return datetime.fromtimestamp(secret.attributes.created, UTC) + timedelta(days=rule.overlap_days)
 
 
-def _planned(
-    record: OperationRecord, asked: SecretName, secret: SecretVersion, environment: str, owner: str
-) -> list[PlannedAction]:
-    """First the new credential is published; then, in a wave of its own, the old one is made worthless."""
-    used, provider = secret.tags[CREDENTIAL], secret.tags[PROVIDER]
-    published = secret.tags.get(ROTATION) == record.id  # by an earlier attempt
-    new, old = (used, _OTHER[used]) if published else (_OTHER[used], used)
-    facts = {**asked.document(), "version": secret.version, "since": record.created_at}
-    regenerate = f"{_ARM}{provider}/regenerateKey"
-    put = f"{key_vault.url_of(asked.vault)}/secrets/{asked.secret}"
+def _turns(
+    record: OperationRecord, asked: SecretName, secret: SecretVersion, rule: RotationRule, provider: CredentialProvider
+) -> tuple[Turn, Turn] | None:
+    """The credential that is made new, and the one that ends; None when the tags name none."""
+    used = secret.tags.get(CREDENTIAL, "")
+    new = ("" if provider.adds else used) if rule.strategy == "single" else provider.alternate(secret.tags)
+    if not used or new is None:
+        return None
+    old = used
+    if secret.tags.get(ROTATION) == record.id:  # published by an earlier attempt
+        new, old = used, secret.tags.get(ALTERNATE, used)
+    days = _validity(secret, rule) + int(rule.overlap_days) + 1
 
-    def action(step: str, key: str, summary: str, calls: list[PlannedCall]) -> PlannedAction:
+    def turn(name: str) -> Turn:
+        place = f"{asked.vault.lower()}/{asked.secret}"
+        return Turn(secret.tags[PROVIDER], name, place, record.id, record.created_at, days)
+
+    return turn(new), turn(old)
+
+
+def _validity(secret: SecretVersion, rule: RotationRule | None) -> int:
+    days = secret.tags.get(VALIDITY, "")
+    return int(days) if days.isdigit() and int(days) else rule.validity_days if rule else 90
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """The actions that renew a secret."""
+
+    record: OperationRecord
+    asked: SecretName
+    secret: SecretVersion
+    environment: str
+    owner: str
+    provider: CredentialProvider
+
+    def actions(self, rule: RotationRule, new: Turn, old: Turn) -> list[PlannedAction]:
+        """First the new credential is published; then, in a wave of its own, the old one is made worthless.
+
+        With one credential only, both are one action: it cannot be done without a gap.
+        """
+        renew, retire = self.provider.renewal(new), self.provider.retirement(old)
+        made = new.credential or "another one"
+        if rule.strategy == "single":
+            calls = [renew, self._publication(new), *([retire] if self.provider.adds else [])]
+            told = (
+                f"replace {old.credential} and publish it as {self.asked.secret}; consumers are locked out until they"
+            )
+            return [self._action("replace", new, old, f"{told} have read the new value: it has no second one", calls)]
+        told = f"renew {made}, prove it and publish it as {self.asked.secret}"
+        ended = f"make {old.credential} worthless"
+        return [
+            self._action("publish", new, old, told, [renew, self._publication(new)]),
+            self._action("retire", old, old, ended, [retire]),
+        ]
+
+    def _publication(self, new: Turn) -> PlannedCall:
+        put = f"{key_vault.url_of(self.asked.vault)}/secrets/{self.asked.secret}"
+        tags = {CREDENTIAL: new.credential or "as the provider names it", ROTATION: self.record.id}
+        return PlannedCall(method="PUT", target=put, body={"tags": tags})
+
+    def _action(self, step: str, turn: Turn, old: Turn, summary: str, calls: list[PlannedCall]) -> PlannedAction:
+        asked: dict[str, Any] = self.asked.document()
+        rule = self.record.operation
         return PlannedAction(
             key=step,
-            rule=record.operation,
-            kind="storage account key",
-            target=provider,
-            environment=environment,
-            owned_by=owner,
+            rule=SINGLE if step == "replace" and rule != REVOKE else rule,
+            kind=self.provider.kind,
+            target=turn.address,
+            environment=self.environment,
+            owned_by=self.owner,
             summary=summary,
             calls=calls,
             destructive=True,
-            facts={**facts, "step": step, "credential": key},
+            facts={
+                **asked,
+                "version": self.secret.version,
+                "since": turn.since,
+                "step": step,
+                "credential": turn.credential,
+                "old": old.credential,
+                "days": turn.days,
+            },
         )
-
-    renew = PlannedCall(method="POST", target=regenerate, body={"keyName": new})
-    retire = PlannedCall(method="POST", target=regenerate, body={"keyName": old})
-    publish = PlannedCall(method="PUT", target=put, body={"tags": {CREDENTIAL: new, ROTATION: record.id}})
-    return [
-        action("publish", new, f"renew {new}, prove it and publish it as {asked.secret}", [renew, publish]),
-        action("retire", old, f"renew {old}, so that its old value is worthless", [retire]),
-    ]
 
 
 @activity
 async def renew_credentials(data: Wave) -> WaveResult:
     """Publish the new credential, or make the old one worthless.
 
-    Idempotency: a version with the operation's tag is there already; a key younger than the operation is its own.
+    Idempotency: a version with the operation's tag is there already, and what it holds is let in; until then nobody
+    uses the credential that is made new, once or twice.
     """
     return await carry_out(data, _renew, _locked)
 
 
+def _provider(address: str) -> CredentialProvider:
+    provider = provider_of(address)
+    assert provider is not None, "the survey plans for known providers only"  # noqa: S101 - its address is in the digest
+    return provider
+
+
 async def _locked(action: PlannedAction) -> bool:
-    return await resources.is_locked(action.target)
+    return await _provider(action.target).locked(action.target)
 
 
 async def _renew(row: ActionRecord, permit: Permit) -> Done:
-    facts = row.action.facts
-    secret = await key_vault.read_version(key_vault.url_of(facts["vault"]), facts["secret"])
+    facts, provider, turn = row.action.facts, _provider(row.action.target), _turn(row, "credential")
+    secret = await key_vault.read_published(key_vault.url_of(facts["vault"]), facts["secret"])
     ours = secret.tags.get(ROTATION) == row.operation_id
     if facts["step"] == "retire":
         if not ours:
             return Done(gone=True, detail="the current version is not of this operation: the credential stays")
-        await _fresh_key(row, permit)
-        return Done(detail=f"{facts['credential']} is new; its old value is worthless")
-    if not ours:
-        if secret.version != facts["version"]:
-            return Done(gone=True, detail="somebody published another version meanwhile")
-        await _publish(row, secret, permit)
-    return Done(detail=f"{facts['credential']} is published")
+        if row.action.rule != REVOKE and not await provider.authenticates(turn, _held(provider, secret)):
+            raise UnderWayError("the published credential is not let in: the old one stays")
+        await provider.retire(turn, _held(provider, secret), permit)
+        return Done(detail=f"{turn.credential} is worthless now")
+    if not ours and secret.version != facts["version"]:
+        return Done(gone=True, detail="somebody published another version meanwhile")
+    if not ours or not await provider.authenticates(turn, _held(provider, secret)):
+        secret = await _publish(row, provider, secret, permit)
+    if facts["step"] == "replace" and provider.adds:
+        await provider.retire(_turn(row, "old"), _held(provider, secret), permit)
+    return Done(detail=f"{secret.tags[CREDENTIAL]} is published")
 
 
-async def _publish(row: ActionRecord, secret: SecretVersion, permit: Permit) -> None:
-    facts, account = row.action.facts, row.action.target
-    key = await _fresh_key(row, permit)
-    if not await storage_keys.authenticates(account, key):
-        raise UnderWayError(f"{key.key_name} of {account.rpartition('/')[2]} does not authenticate yet")
-    tags = secret.tags | {CREDENTIAL: key.key_name, ROTATION: row.operation_id}
+def _turn(row: ActionRecord, which: str) -> Turn:
+    facts = row.action.facts
+    place = f"{facts['vault'].lower()}/{facts['secret']}"
+    return Turn(row.action.target, facts[which], place, row.operation_id, facts["since"], facts.get("days", 90))
+
+
+def _held(provider: CredentialProvider, secret: PublishedSecret) -> Credential:
+    return Credential(secret.tags.get(CREDENTIAL, ""), provider.shown(secret.value))
+
+
+async def _publish(
+    row: ActionRecord, provider: CredentialProvider, secret: PublishedSecret, permit: Permit
+) -> PublishedSecret:
+    """Provider, proof, vault; then a look whether what the vault has now is let in: two may have done this at once."""
+    facts, turn = row.action.facts, _turn(row, "credential")
+    credential = await provider.renew(turn, permit)
+    if not await provider.authenticates(turn, credential):
+        raise UnderWayError(f"{credential.name} of {turn.address.rpartition('/')[2]} is not let in yet")
+    tags = secret.tags | {CREDENTIAL: credential.name, ROTATION: row.operation_id}
+    old = facts.get("old") or secret.tags.get(CREDENTIAL, "")
+    if old != credential.name:
+        tags[ALTERNATE] = old
+    vault, name = key_vault.url_of(facts["vault"]), facts["secret"]
+    expires = int(time.time()) + _validity(secret, rotation_rule(name)) * 86400
     await key_vault.add_version(
-        key_vault.url_of(facts["vault"]),
-        facts["secret"],
-        key.value,
-        permit,
-        tags=tags,
-        expires=int(time.time()) + _validity(secret, facts["secret"]) * 86400,
+        vault, name, provider.written(secret.value, credential), permit, tags=tags, expires=expires
     )
-
-
-def _validity(secret: SecretVersion, name: str) -> int:
-    days = secret.tags.get(VALIDITY, "")
-    rule = rotation_rule(name)
-    return int(days) if days.isdigit() and int(days) else rule.validity_days if rule else 90
-
-
-async def _fresh_key(row: ActionRecord, permit: Permit) -> storage_keys.AccessKey:
-    """The credential, made new unless this operation did so already."""
-    account, name = row.action.target, row.action.facts["credential"]
-    key = (await storage_keys.list_keys(account))[name]
-    since = datetime.fromisoformat(row.action.facts["since"])
-    if key.creation_time and datetime.fromisoformat(key.creation_time) >= since:
-        return key
-    return (await storage_keys.regenerate_key(account, name, permit))[name]
+    published = await key_vault.read_published(vault, name)
+    if not await provider.authenticates(turn, _held(provider, published)):
+        raise UnderWayError("what was published is not let in: somebody made it new meanwhile")
+    return published
 
 
 @look

@@ -3,10 +3,10 @@
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import yaml
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from shared.errors import ConfigurationError
 from shared.models import Model
@@ -21,11 +21,17 @@ class RotationRule(Model):
     model_config = ConfigDict(**{**Model.model_config, "extra": "forbid"})
 
     secrets: str = Field(min_length=1)
-    strategy: Literal["dual", "none"]
+    strategy: Literal["dual", "single", "none"]
     overlap_days: float = Field(ge=0)
     validity_days: int = Field(ge=1)
     owner: str = Field(min_length=1)
     reason: str = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _one_has_no_overlap(self) -> Self:
+        if self.strategy == "single" and self.overlap_days:
+            raise ValueError("one credential cannot overlap with itself: overlapDays is 0 with strategy single")
+        return self
 
 
 def rotation_rule(secret: str, path: Path | None = None) -> RotationRule | None:

@@ -20,6 +20,7 @@ STAND_INS = (
     "microsoft_graph",
     "storage",
     "key_vault",
+    "service_bus_namespaces",
     "arm",
     "event_grid",
     "monitor_alerts",

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from pydantic import Field
+
 from shared.clients._http import Call, Vendor, azure_headers
 from shared.guard import Permit
 from shared.models import Model
@@ -36,6 +38,12 @@ class SecretVersion(Model):
         return self.id.rpartition("/")[2]
 
 
+class PublishedSecret(SecretVersion):
+    """The current version of a secret with its value, which appears in no text that is made of it."""
+
+    value: str = Field(repr=False)
+
+
 async def _authorise() -> dict[str, str]:
     return await azure_headers("https://vault.azure.net/.default")
 
@@ -65,6 +73,11 @@ async def read_secret(vault_url: str, name: str) -> str:
 async def read_version(vault_url: str, name: str) -> SecretVersion:
     """Current version of a secret: its tags and times; the value is dropped. Raises as ``read_secret``."""
     return await _vendor(vault_url).read(_get(name), SecretVersion)
+
+
+async def read_published(vault_url: str, name: str) -> PublishedSecret:
+    """Current version of a secret, value and tags in one answer, so that they fit. Raises as ``read_secret``."""
+    return await _vendor(vault_url).read(_get(name), PublishedSecret)
 
 
 def _get(name: str) -> Call:

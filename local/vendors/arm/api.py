@@ -10,7 +10,8 @@ from aiohttp import web
 
 from local.vendors.deployment_stacks.stacks import PROVIDER, answer_stack
 from local.vendors.kernel import MUTATING, Kernel
-from local.vendors.storage.keys import KEY_CALLS, answer_keys
+from local.vendors.service_bus_namespaces import keys as service_bus
+from local.vendors.storage import keys as storage
 
 from .errors import ArmError, bad_request, conflict
 from .estate import Estate, Resource, visible
@@ -24,6 +25,9 @@ from .vaults import answer_deleted_vaults
 
 HOST = "https://management.azure.com"
 LOCK = "microsoft.authorization/locks"
+KEY_CALLS = dict.fromkeys(storage.KEY_CALLS, storage.answer_keys) | dict.fromkeys(
+    service_bus.KEY_CALLS, service_bus.answer_keys
+)
 # What is a scope and no resource: a Kubernetes namespace (of role assignments), the blob service (of containers).
 NO_RESOURCE = re.compile(r"(?<=/managedclusters/)([^/]+)/namespaces/[^/]+$|/blobservices/default$", re.IGNORECASE)
 
@@ -78,11 +82,12 @@ class Api:
         return actions[request.method](target, request, body)
 
     def _keys(self, target: ResourceId, request: web.Request, body: dict[str, Any]) -> web.Response | None:
-        if request.method != "POST" or target.type.lower() not in KEY_CALLS:
+        answer = KEY_CALLS.get(target.type.lower())
+        if request.method != "POST" or answer is None:
             return None
         self.locked(target.scope, "write", levels=("ReadOnly",))
         self._existing(parse(target.scope) or target)
-        return answer_keys(self._estate.store, target.scope.rpartition("/")[2], request, body)
+        return answer(self._estate.store, target.scope, request, body)
 
     def _require_subscription(self, target: ResourceId) -> None:
         if self._estate.get(f"/subscriptions/{target.subscription}") is None:

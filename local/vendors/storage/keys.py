@@ -45,9 +45,10 @@ def keys_of(store: Store, account: str) -> list[dict[str, str]]:
     return keys
 
 
-def answer_keys(store: Store, account: str, request: web.Request, body: dict[str, Any]) -> web.Response:
-    """``listKeys`` or ``regenerateKey`` of an account."""
-    keys, name = keys_of(store, account), body.get("keyName")
+def answer_keys(store: Store, scope: str, request: web.Request, body: dict[str, Any]) -> web.Response:
+    """``listKeys`` or ``regenerateKey`` of an account by its id."""
+    account, name = scope.rpartition("/")[2], body.get("keyName")
+    keys = keys_of(store, account)
     if request.path.lower().endswith("/listkeys"):
         request[MUTATING] = False
     elif name in NAMES:

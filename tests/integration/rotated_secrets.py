@@ -1,0 +1,207 @@
+"""Secrets of an application that hold a credential of each kind, consumers that log in with them, and a killer."""
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import re
+import time
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, override
+from urllib.parse import quote_plus
+
+import httpx
+
+from local.sign_in import identity_token
+from shared.clients import _http, storage_keys
+from shared.clients.storage_keys import AccessKey
+from shared.models.records import RequestRecord
+from shared.names import environment_names
+from tests.integration.day2 import STORAGE, VAULTS, WorkerDiedError, group_of
+from tests.integration.world import World
+
+SERVICE_BUS = "2024-01-01"
+DAY = 86400
+
+
+@dataclass
+class Secret:
+    """A secret in the application's vault, in one of its environments.
+
+    Attributes:
+        address: the provider, as the secret's tag says.
+        changes: what a call at the provider that makes or ends a credential looks like in the journal.
+    """
+
+    world: World
+    request: RequestRecord
+    environment: str = "dev"
+    name: str = ""
+    address: str = ""
+    vault: str = field(default="", init=False)
+    changes: ClassVar[tuple[str, str]] = ("POST", "")
+
+    def __post_init__(self) -> None:
+        names = environment_names(self.request.application, self.environment, self.request.id)
+        self.vault = names.key_vault
+        properties = {"tenantId": "11111111-1111-1111-1111-111111111111", "sku": {"family": "A", "name": "standard"}}
+        body = {"location": "westeurope", "properties": {**properties, "enableRbacAuthorization": True}}
+        self.put(f"Microsoft.KeyVault/vaults/{self.vault}", VAULTS, body)
+
+    def put(self, path: str, version: str, body: dict[str, Any]) -> str:
+        """Make a resource in the environment's group, with the application's tag; its id."""
+        place = f"{group_of(self.request, self.environment)}/providers/{path}"
+        self.world.azure(place, version, "PUT", {**body, "tags": {"application": self.request.application}})
+        return place
+
+    def call(self, method: str, path: str, content: Any = None) -> Any:
+        token = identity_token(self.world.stack, "https://vault.azure.net")
+        url = f"https://{self.vault}.vault.azure.net/secrets/{path}?api-version=2026-04-01"
+        answer = self.world.stack.vendors.request(
+            method, url, json=content, headers={"Authorization": f"Bearer {token}"}
+        )
+        answer.raise_for_status()
+        return answer.json()
+
+    def publish(self, value: str, credential: str, **tags: str) -> None:
+        """What somebody did by hand once."""
+        known = {"CredentialId": credential, "ProviderAddress": self.address, "ValidityPeriodDays": "60", **tags}
+        wanted = {"value": value, "tags": known, "attributes": {"exp": int(time.time()) + DAY}}
+        self.call("PUT", self.name, wanted)
+
+    def current(self) -> Any:
+        return self.call("GET", self.name)
+
+    def version(self) -> str:
+        return str(self.current()["id"]).rpartition("/")[2]
+
+    def versions(self) -> int:
+        return len(self.call("GET", f"{self.name}/versions")["value"])
+
+    def parameters(self, **more: Any) -> dict[str, Any]:
+        return {"vault": self.vault, "secret": self.name, **more}
+
+    def changed(self, since: int) -> int:
+        """How often the product changed something at the provider."""
+        return self.world.committed(since, *self.changes)
+
+    async def logs_in(self) -> bool:
+        """Whether the published credential works, as a consumer that has just read it finds."""
+        current = self.current()
+        return await self.lets_in(current["value"], current["tags"])
+
+    async def lets_in(self, value: str, tags: dict[str, str]) -> bool:
+        """Whether a value that was published once works now."""
+        raise NotImplementedError
+
+
+class StorageSecret(Secret):
+    """Holds a key of a storage account."""
+
+    changes = ("POST", "regenerateKey$|regenerateKey\\?")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.name = self.name or "storage-key"
+        body = {"location": "westeurope", "kind": "StorageV2", "sku": {"name": "Standard_LRS"}}
+        account = f"st{self.request.id.replace('-', '')[-16:].lower()}{self.environment[:3]}"
+        self.address = self.put(f"Microsoft.Storage/storageAccounts/{account}", STORAGE, body)
+        self.publish(self.keys()["key1"], "key1")
+
+    def keys(self) -> dict[str, str]:
+        found = self.world.azure(f"{self.address}/listKeys", STORAGE, "POST", {})["keys"]
+        return {key["keyName"]: key["value"] for key in found}
+
+    @override
+    async def lets_in(self, value: str, tags: dict[str, str]) -> bool:
+        return await storage_keys.authenticates(self.address, AccessKey(key_name="x", value=value))
+
+
+class ServiceBusSecret(Secret):
+    """Holds the connection string of a policy of a queue."""
+
+    changes = ("POST", "regenerateKeys")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.name = self.name or "orders-queue"
+        self.namespace = f"sb-{self.request.id.replace('-', '')[-16:].lower()}"
+        base = f"Microsoft.ServiceBus/namespaces/{self.namespace}"
+        self.put(base, SERVICE_BUS, {"location": "westeurope", "sku": {"name": "Standard"}})
+        self.put(f"{base}/queues/orders", SERVICE_BUS, {"properties": {}})
+        rights = {"properties": {"rights": ["Listen", "Send"]}}
+        self.address = self.put(f"{base}/queues/orders/authorizationRules/worker", SERVICE_BUS, rights)
+        self.publish(self.keys()["primaryconnectionstring"], "PrimaryKey")
+
+    def keys(self) -> dict[str, str]:
+        found = self.world.azure(f"{self.address}/listKeys", SERVICE_BUS, "POST", {})
+        return {name.lower(): value for name, value in found.items()}
+
+    @override
+    async def lets_in(self, value: str, tags: dict[str, str]) -> bool:
+        """As the queue's worker signs; a policy that may not manage is told so once it is known who asks."""
+        parts = dict(part.split("=", 1) for part in value.split(";"))
+        host = parts["Endpoint"].removeprefix("sb://").strip("/")
+        place, until = quote_plus(f"https://{host}/orders"), int(time.time()) + 60
+        signed = hmac.digest(parts["SharedAccessKey"].encode(), f"{place}\n{until}".encode(), hashlib.sha256)
+        signature = quote_plus(base64.b64encode(signed))
+        token = f"SharedAccessSignature sr={place}&sig={signature}&se={until}&skn={parts['SharedAccessKeyName']}"
+        answer = self.world.stack.vendors.get(f"https://{host}/orders", headers={"Authorization": token})
+        return answer.status_code == httpx.codes.OK or "claims required" in answer.text
+
+
+@dataclass
+class Killer:
+    """Kills the worker after one of its calls to a vendor: the call took effect, its answer is lost."""
+
+    at: int
+    calls: int = 0
+
+    def count(self) -> None:
+        self.calls += 1
+        if self.calls == self.at:
+            raise WorkerDiedError(f"call {self.at}")
+
+
+@contextmanager
+def killing(at: int) -> Any:
+    """Kill the worker after its call number ``at`` to a vendor."""
+    killer = Killer(at)
+
+    async def answered(_response: httpx.Response) -> None:
+        killer.count()
+
+    hooks = _http._client().event_hooks
+    _http._client().event_hooks = {**hooks, "response": [answered]}
+    try:
+        yield killer
+    finally:
+        _http._client().event_hooks = hooks
+
+
+async def watched(secret: Secret, work: Callable[[], Any]) -> tuple[int, int]:
+    """Run something while a consumer reads the vault and logs in; how often it did, and how often in vain."""
+    ended, tries, failures = asyncio.Event(), 0, 0
+
+    async def consume() -> None:
+        nonlocal tries, failures
+        while not ended.is_set():
+            tries += 1
+            failures += not await secret.logs_in()
+            await asyncio.sleep(0.01)
+
+    consumer = asyncio.create_task(consume())
+    try:
+        await work()
+    finally:
+        ended.set()
+        await consumer
+    return tries, failures
+
+
+def holds(text: str, values: set[str]) -> list[str]:
+    """Those of the secret values that a text shows, in part or whole."""
+    parts = {part for value in values for part in re.split(r"[;]", value) if len(part) > 20}
+    return [part for part in parts if part.removeprefix("SharedAccessKey=") in text]
