@@ -11,7 +11,16 @@ from typing import Any
 
 from activities._activity import activity, look
 from activities._guarded import Done, UnderWayError, carry_out, keep_survey
-from activities._providers import ALTERNATE, CREDENTIAL, PROVIDER, Credential, CredentialProvider, Turn, provider_of
+from activities._providers import (
+    ALTERNATE,
+    CREDENTIAL,
+    PROVIDER,
+    Credential,
+    CredentialProvider,
+    NotYetError,
+    Turn,
+    provider_of,
+)
 from shared.clients import key_vault, resources
 from shared.clients.key_vault import PublishedSecret, SecretVersion
 from shared.errors import NotFoundError
@@ -270,7 +279,10 @@ async def _publish(
 ) -> PublishedSecret:
     """Provider, proof, vault; then a look whether what the vault has now is let in: two may have done this at once."""
     facts, turn = row.action.facts, _turn(row, "credential")
-    credential = await provider.renew(turn, permit)
+    try:
+        credential = await provider.renew(turn, permit)
+    except NotYetError as error:
+        raise UnderWayError(str(error)) from error
     if not await provider.authenticates(turn, credential):
         raise UnderWayError(f"{credential.name} of {turn.address.rpartition('/')[2]} is not let in yet")
     tags = secret.tags | {CREDENTIAL: credential.name, ROTATION: row.operation_id}

@@ -34,3 +34,15 @@ async def access_token(scope: str) -> str:
     except AzureError as error:
         raise TransientIntegrationError(VendorCall("managed identity", "get token"), type(error).__name__) from error
     return str(token.token)
+
+
+async def own_claims(scope: str) -> dict[str, str]:
+    """What a token of the app for a scope says of the app itself: its object id ``oid``, its tenant ``tid``.
+
+    Raises:
+        TransientIntegrationError: the identity endpoint does not answer.
+    """
+    import jwt  # noqa: PLC0415 - heavy
+
+    claims = jwt.decode(await access_token(scope), options={"verify_signature": False})  # ours: nobody else made it
+    return {name: value for name, value in claims.items() if isinstance(value, str)}

@@ -1,10 +1,19 @@
 """Who issues the credentials that secrets hold: one port, and a provider for each kind of credential."""
 
-from activities._providers.port import ALTERNATE, CREDENTIAL, PROVIDER, Credential, CredentialProvider, Turn
+from activities._providers.app_passwords import AppPasswords
+from activities._providers.port import (
+    ALTERNATE,
+    CREDENTIAL,
+    PROVIDER,
+    Credential,
+    CredentialProvider,
+    NotYetError,
+    Turn,
+)
 from activities._providers.service_bus_keys import ServiceBusKeys
 from activities._providers.storage_keys import StorageKeys
 
-PROVIDERS: tuple[CredentialProvider, ...] = (StorageKeys(), ServiceBusKeys())
+PROVIDERS: tuple[CredentialProvider, ...] = (StorageKeys(), ServiceBusKeys(), AppPasswords())
 
 __all__ = [
     "ALTERNATE",
@@ -13,6 +22,7 @@ __all__ = [
     "PROVIDERS",
     "Credential",
     "CredentialProvider",
+    "NotYetError",
     "Turn",
     "provider_of",
 ]

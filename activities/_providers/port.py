@@ -10,6 +10,10 @@ from shared.models.operations import PlannedCall
 CREDENTIAL, ALTERNATE, PROVIDER = "CredentialId", "AlternateCredentialId", "ProviderAddress"
 
 
+class NotYetError(Exception):
+    """The provider does not let the new credential in yet; nothing is left of it, another one has to be made."""
+
+
 @dataclass(frozen=True)
 class Credential:
     """A credential; its value appears in no text that is made of it.
@@ -89,6 +93,9 @@ class CredentialProvider(Protocol):
         """The credential, made new unless the operation did so already and its value can still be read.
 
         Nobody may use it yet: a repeat may make it new once more.
+
+        Raises:
+            NotYetError: the provider needs longer.
         """
         ...
 

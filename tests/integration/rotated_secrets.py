@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, override
 from urllib.parse import quote_plus
+from uuid import uuid4
 
 import httpx
 
@@ -20,7 +21,7 @@ from shared.clients.storage_keys import AccessKey
 from shared.models.records import RequestRecord
 from shared.names import environment_names
 from tests.integration.day2 import STORAGE, VAULTS, WorkerDiedError, group_of
-from tests.integration.world import World
+from tests.integration.world import TENANT, World
 
 SERVICE_BUS = "2024-01-01"
 DAY = 86400
@@ -150,6 +151,48 @@ class ServiceBusSecret(Secret):
         token = f"SharedAccessSignature sr={place}&sig={signature}&se={until}&skn={parts['SharedAccessKeyName']}"
         answer = self.world.stack.vendors.get(f"https://{host}/orders", headers={"Authorization": token})
         return answer.status_code == httpx.codes.OK or "claims required" in answer.text
+
+
+class AppSecret(Secret):
+    """Holds a password of an application in the directory."""
+
+    changes = ("POST", "addPassword|removePassword")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.name = self.name or "partner-client"
+        self.object_id, self.client_id, key_id = (str(uuid4()) for _ in range(3))
+        self.address = f"https://graph.microsoft.com/v1.0/applications/{self.object_id}"
+        first = {"keyId": key_id, "displayName": "by hand", "secretText": f"first-{uuid4()}"}
+        first |= {"startDateTime": "2026-01-01T00:00:00Z", "endDateTime": "2199-01-01T00:00:00Z"}
+        tags = [f"application:{self.request.application}"]
+        row = {"id": self.object_id, "appId": self.client_id, "tags": tags, "passwordCredentials": [first]}
+        self.world.seed("entra", {f"applications/{self.object_id}": row})
+        self.publish(first["secretText"], key_id)
+
+    def graph(self, method: str, path: str = "", content: Any = None) -> Any:
+        token = identity_token(self.world.stack, "https://graph.microsoft.com")
+        headers = {"Authorization": f"Bearer {token}"}
+        answer = self.world.stack.vendors.request(method, f"{self.address}{path}", json=content, headers=headers)
+        answer.raise_for_status()
+        return answer.json()
+
+    def passwords(self) -> list[dict[str, Any]]:
+        """As Microsoft Graph lists them."""
+        found: list[dict[str, Any]] = self.graph("GET")["passwordCredentials"]
+        return found
+
+    def add(self, name: str) -> str:
+        """A password that somebody adds by hand; its id."""
+        return str(self.graph("POST", "/addPassword", {"passwordCredential": {"displayName": name}})["keyId"])
+
+    @override
+    async def lets_in(self, value: str, tags: dict[str, str]) -> bool:
+        form = {"grant_type": "client_credentials", "client_id": self.client_id, "client_secret": value}
+        form["scope"] = "https://graph.microsoft.com/.default"
+        url = f"https://login.microsoftonline.com/{TENANT}/oauth2/v2.0/token"
+        answer = self.world.stack.vendors.post(url, data=form)
+        return answer.status_code == httpx.codes.OK
 
 
 @dataclass

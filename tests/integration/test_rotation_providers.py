@@ -8,12 +8,20 @@ import pytest
 from shared.models.operations import OperationState
 from shared.register import operations
 from tests.integration.day2 import WorkerDiedError, active, ask, operate, perform, rows
-from tests.integration.rotated_secrets import Secret, ServiceBusSecret, StorageSecret, holds, killing, watched
+from tests.integration.rotated_secrets import (
+    AppSecret,
+    Secret,
+    ServiceBusSecret,
+    StorageSecret,
+    holds,
+    killing,
+    watched,
+)
 from tests.integration.world import World
 
-KINDS: dict[str, type[Secret]] = {"storage": StorageSecret, "service bus": ServiceBusSecret}
+KINDS: dict[str, type[Secret]] = {"storage": StorageSecret, "service bus": ServiceBusSecret, "entra": AppSecret}
 OTHERS = [name for name in KINDS if name != "storage"]  # tests/integration/test_rotation.py has the rest of storage
-SAMPLE = {("service bus", 9), ("service bus", 13)}
+SAMPLE = {("service bus", 9), ("service bus", 13), ("entra", 9), ("entra", 14)}
 CALLS = 36  # more than a rotation makes; what comes after its last call is told by the test itself
 
 
@@ -100,3 +108,28 @@ async def test_killed_after_any_call_nobody_is_locked_out(secret: Secret, number
     assert failures == 0
     assert secret.versions() == 2
     assert not await secret.lets_in(before["value"], before["tags"])
+
+
+async def test_passwords_of_attempts_that_died_are_removed_and_those_of_others_stay(world: World) -> None:
+    secret = AppSecret(world, await active(world))
+    own = secret.add("the team's own")
+    asked = await ask(secret.request, "rotate-secret", parameters=secret.parameters())
+    for mode in ("drop_after", "status_after"):
+        world.fault(system="microsoft_graph", method="POST", path="addPassword", mode=mode, status=500, times=1)
+    done = await perform(asked)
+    assert done.state is OperationState.SUCCEEDED, done.problem
+    left = {one["keyId"] for one in secret.passwords()}
+    assert left == {secret.current()["tags"]["CredentialId"], own}
+
+
+async def test_a_password_that_is_not_known_everywhere_yet_is_not_published(world: World) -> None:
+    secret = AppSecret(world, await active(world))
+    asked = await ask(secret.request, "rotate-secret", parameters=secret.parameters())
+    world.seed("entra", {"settings/password-seconds": 0.5})
+    try:
+        tries, failures = await watched(secret, lambda: perform(asked))
+    finally:
+        world.seed("entra", {"settings/password-seconds": 0})
+    assert tries
+    assert failures == 0
+    assert secret.versions() == 2

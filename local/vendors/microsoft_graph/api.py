@@ -17,6 +17,8 @@ from local.vendors.entra.directory import DOCUMENT, Directory, group_id, object_
 from local.vendors.entra.tokens import APP_STORE
 from local.vendors.kernel import MUTATING, Kernel
 
+from .applications import Applications
+
 AUDIENCES = {"https://graph.microsoft.com", "https://graph.microsoft.com/", "00000003-0000-0000-c000-000000000000"}
 MOST = 20
 ROLES = ("Requester", "Approver", "FinOps", "Operator", "Auditor", "Admin")
@@ -41,8 +43,12 @@ class Graph:
         self._store = kernel.store("entra")
 
     def routes(self) -> list[web.RouteDef]:
-        principals = "/v1.0/servicePrincipals"
+        principals, application = "/v1.0/servicePrincipals", "/v1.0/applications/{id}"
+        applications = Applications(self._store)
         return [
+            web.get(application, self._guarded(applications.read)),
+            web.post(application + "/addPassword", self._guarded(applications.add)),
+            web.post(application + "/removePassword", self._guarded(applications.remove)),
             web.post("/v1.0/directoryObjects/{id}/checkMemberGroups", self._guarded(self.check_member_groups)),
             web.get("/v1.0/users", self._guarded(self.users)),
             web.get("/v1.0/users/{id}", self._guarded(self.user)),
@@ -130,9 +136,10 @@ class Graph:
             if not self._admitted(request.headers.get("Authorization", "")):
                 return _error(401)
             try:
-                return await handler(request)
+                answer = await handler(request)
             except Refused as error:
                 return _error(error.args[0])
+            return _error(answer.status) if answer.status in (400, 404) else answer
 
         return run
 
