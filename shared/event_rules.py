@@ -20,7 +20,11 @@ _GROUP = re.compile(r"/resourceGroups/rg-(?P<application>[a-z0-9-]+)-(?P<stage>d
 
 
 class EventRule(Model):
-    """What one kind of event asks for; texts have fields of the event in braces."""
+    """What one kind of event asks for; texts have fields of the event in braces.
+
+    Attributes:
+        together: whether such an operation that has not begun yet stands for this event too, whatever its key.
+    """
 
     model_config = ConfigDict(**{**Model.model_config, "extra": "forbid"})
 
@@ -29,6 +33,7 @@ class EventRule(Model):
     resource: str
     parameters: dict[str, str]
     key: str
+    together: bool = False
     when: dict[str, str] = {}
 
 
@@ -39,6 +44,7 @@ class Wish(Model):
     resource: str
     parameters: dict[str, Any]
     business_key: str
+    together: bool = False
 
 
 class UnreadableEventError(Exception):
@@ -64,6 +70,7 @@ def wish_of(event: ReceivedEvent, file: Path = FILE) -> Wish | None:
             resource=rule.resource.format_map(fields),
             parameters={name: text.format_map(fields) for name, text in rule.parameters.items()},
             business_key=rule.key.format_map(fields),
+            together=rule.together,
         )
     except KeyError as error:
         raise UnreadableEventError(f"{event.kind} has no {error.args[0]}") from error

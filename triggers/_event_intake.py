@@ -1,20 +1,26 @@
 """Taking an event in exactly once: its row first, then the operation that it asks for."""
 
+import asyncio
 import hashlib
 import json
+from collections.abc import Hashable
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
+from shared.canonical import digest
 from shared.clock import utc_now
 from shared.errors import RequestRejectedError
 from shared.event_rules import UnreadableEventError, Wish, owner_of, wish_of
 from shared.log import LOGGER, redact
 from shared.models.events import EventRecord, EventState, ReceivedEvent
-from shared.models.operations import AskedOperation, Occasion
-from shared.register import events, requests
+from shared.models.operations import AskedOperation, Occasion, OperationRecord, OperationState
+from shared.per_loop import per_loop
+from shared.register import events, operations, requests
 from shared.settings import Settings, load
+from shared.single_flight import SingleFlight
 from triggers._operation_intake import accept
 from triggers._sweeping import ORPHAN_SECONDS, apart, older
 
@@ -24,6 +30,25 @@ _LARGEST = 20_000
 _KEPT_APART = frozenset({"claims", "authorization", "httprequest", "caller"})
 _OBJECT_ID = "http://schemas.microsoft.com/identity/claims/objectidentifier"
 _TAGS = "microsoft.resources/tags/write"
+_NOBODYS = {"state": _S.IGNORED, "reason": "It belongs to no application of the App Store."}
+
+
+@dataclass
+class _Latest:
+    """The newest operation of its kind that this process has asked for."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    operation: str = ""
+
+
+@per_loop
+def _latest() -> dict[Hashable, _Latest]:
+    return {}
+
+
+@per_loop
+def _flights() -> SingleFlight[dict[str, Any]]:
+    return SingleFlight()
 
 
 class EventSettings(Settings):
@@ -43,14 +68,18 @@ async def take_in(client: Any, event: ReceivedEvent) -> EventRecord:
     """
     now = utc_now()
     record = EventRecord(id=event_id(event), event=event, received_at=now, updated_at=now)
-    held = await events.claim(record)
-    if held.state is not _S.CLAIMED:
-        return held
-    return await hand_over(client, held)
+    held, etag = await events.claim(record)
+    return await hand_over(client, held, etag) if held.state is _S.CLAIMED else held
 
 
-async def hand_over(client: Any, record: EventRecord) -> EventRecord:
-    """Start what the event asks for; after the last try it is a dead letter with its reason."""
+async def hand_over(client: Any, record: EventRecord, etag: str = "") -> EventRecord:
+    """Start what the event asks for; after the last try it is a dead letter with its reason.
+
+    Args:
+        client: the durable client.
+        record: the event as it was read or written.
+        etag: of its row; without one the row is read before it is changed.
+    """
     try:
         settled = await _settle(client, record)
     except (UnreadableEventError, RequestRejectedError) as error:
@@ -66,23 +95,53 @@ async def hand_over(client: Any, record: EventRecord) -> EventRecord:
             return None
         return old.model_copy(update={**settled, "tries": old.tries + 1, "updated_at": utc_now()})
 
+    new = change(record) if etag else None
+    if new and await events.settle(new, etag):
+        return new
     return await events.change(record.id, change) or record
 
 
 async def _settle(client: Any, record: EventRecord) -> dict[str, Any]:
     event = record.event
-    own = load(EventSettings).own_principal
-    if own and event.principal == own and str(event.data.get("operationName", "")).lower() == _TAGS:
+    if str(event.data.get("operationName", "")).lower() == _TAGS and event.principal == _own_principal():
         return {"state": _S.IGNORED, "reason": "The App Store wrote these tags itself."}
     wish = wish_of(event)
     if wish is None:
         return {"state": _S.IGNORED, "reason": "Nothing has to be done about it."}
     owner = owner_of(wish.resource)
-    application = await requests.application(owner[0]) if owner else None
-    if owner is None or application is None or owner[1] not in application.environments:
-        return {"state": _S.IGNORED, "reason": "It belongs to no application of the App Store."}
-    operation = await accept(client, _asked(event, wish, *owner))
-    return {"state": _S.HANDED_OVER, "application": application.name, "operation": operation.id, "reason": ""}
+    if owner is None:
+        return _NOBODYS
+    # The events of one deployment come together and ask for one operation.
+    flight = (*owner, wish.model_dump_json(exclude={"resource"}))
+    return await _flights().join(flight, lambda: _operated(client, event, wish, *owner))
+
+
+def _own_principal() -> str | None:
+    return load(EventSettings).own_principal or None
+
+
+async def _operated(client: Any, event: ReceivedEvent, wish: Wish, name: str, environment: str) -> dict[str, Any]:
+    application = await requests.application(name)
+    if application is None or environment not in application.environments:
+        return _NOBODYS
+    asked = _asked(event, wish, name, environment)
+    operation = await (_stands_for_it(client, asked) if wish.together else accept(client, asked))
+    return {"state": _S.HANDED_OVER, "application": name, "operation": operation.id, "reason": ""}
+
+
+async def _stands_for_it(client: Any, asked: AskedOperation) -> OperationRecord:
+    """An operation of the same kind that has not begun, as far as this process knows of one; else a new one.
+
+    What the event tells of was there before the event: whatever begins after now sees it.
+    """
+    kind = (asked.application, asked.environment, asked.operation, digest(asked.parameters))
+    latest = _latest().setdefault(kind, _Latest())
+    async with latest.lock:
+        found = await operations.find(asked.application, latest.operation) if latest.operation else None
+        if found is None or found.state is not OperationState.RECEIVED:
+            found = await accept(client, asked)
+            latest.operation = found.id
+        return found
 
 
 def _asked(event: ReceivedEvent, wish: Wish, application: str, environment: str) -> AskedOperation:

@@ -58,8 +58,8 @@ resource subscriptions 'Microsoft.EventGrid/systemTopics/eventSubscriptions@2025
         endpointType: 'AzureFunction'
         properties: {
           resourceId: '${functionAppId}/functions/${topic.function}'
-          maxEventsPerBatch: 10
-          preferredBatchSizeInKilobytes: 64
+          maxEventsPerBatch: 100 // events of a batch share the transactions that write their rows
+          preferredBatchSizeInKilobytes: 512
         }
       }
       filter: {

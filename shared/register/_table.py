@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.request import getproxies, proxy_bypass
 
 from shared.credential import credential
 from shared.errors import TransientIntegrationError, VendorCall
@@ -25,7 +26,15 @@ _MOVED = frozenset({"UpdateConditionNotSatisfied", "ConditionNotMet", "ResourceN
 
 
 class RowConflictError(Exception):
-    """A condition of the write does not hold: the row exists already, is gone, or has changed."""
+    """A condition of the write does not hold: the row exists already, is gone, or has changed.
+
+    Attributes:
+        row: the row that is in the way, where it was read already.
+    """
+
+    def __init__(self, code: str, row: "Row | None" = None) -> None:
+        super().__init__(code)
+        self.row = row
 
 
 @dataclass(frozen=True)
@@ -74,8 +83,9 @@ async def _table() -> "TableClient":
             from azure.data.tables.aio import TableClient  # noqa: PLC0415 - heavy
 
             account = load(AppStoreSettings).storage_account
+            host = f"{account}.table.core.windows.net"
             table = TableClient(
-                f"https://{account}.table.core.windows.net", TABLE, credential=credential(), user_agent=USER_AGENT
+                f"https://{host}", TABLE, credential=credential(), user_agent=USER_AGENT, **_transport(host)
             )
             try:
                 with suppress(ResourceExistsError):
@@ -85,6 +95,14 @@ async def _table() -> "TableClient":
                 raise
             ready.append(table)
     return ready[0]
+
+
+def _transport(host: str) -> dict[str, Any]:
+    """The environment's proxies, looked up once: by itself aiohttp looks for them, and for a .netrc, at every call."""
+    from azure.core.pipeline.transport import AioHttpTransport  # noqa: PLC0415 - heavy
+
+    proxies = {} if proxy_bypass(host) else getproxies()
+    return {"transport": AioHttpTransport(use_env_settings=False), "proxies": proxies}
 
 
 def kind(key: str) -> str:
@@ -117,8 +135,8 @@ def _operation(partition: str, write: Write) -> tuple[Any, ...]:
     return "create", entity
 
 
-async def commit(partition: str, writes: Sequence[Write]) -> None:
-    """Do all writes or none.
+async def commit(partition: str, writes: Sequence[Write]) -> list[str]:
+    """Do all writes or none; returns the ETags of the rows.
 
     Raises:
         RowConflictError: a condition does not hold; nothing was written.
@@ -128,7 +146,7 @@ async def commit(partition: str, writes: Sequence[Write]) -> None:
 
     try:
         table = await _table()
-        await table.submit_transaction([_operation(partition, write) for write in writes])
+        done = await _submit(table, [_operation(partition, write) for write in writes])
     except HttpResponseError as error:
         code = str(getattr(error, "error_code", "") or "")
         code = code.rsplit(".", 1)[-1]
@@ -137,12 +155,29 @@ async def commit(partition: str, writes: Sequence[Write]) -> None:
         raise _transient("write", error) from error
     except AzureError as error:
         raise _transient("write", error) from error
+    return [str(one.get("etag", "")) for one in done]
+
+
+async def _submit(table: "TableClient", operations: Sequence[tuple[Any, ...]]) -> Sequence[Mapping[str, Any]]:
+    """A row that is written alone needs no transaction, which costs several times as much."""
+    (verb, entity, *options), *others = operations
+    if others or verb == "delete":  # by itself, a removal of what is gone is silently a success
+        return await table.submit_transaction(operations)
+    call = {"create": table.create_entity, "update": table.update_entity, "upsert": table.upsert_entity}[verb]
+    return [await call(entity, **(options[0] if options else {}))]
 
 
 async def read(partition: str, key: str) -> Row | None:
     """One row, or None."""
-    rows = await read_many(partition, [key])
-    return rows.get(key)
+    from azure.core.exceptions import AzureError, ResourceNotFoundError  # noqa: PLC0415 - heavy
+
+    try:
+        table = await _table()
+        return _row(await table.get_entity(partition, key))
+    except ResourceNotFoundError:
+        return None
+    except AzureError as error:
+        raise _transient("read", error) from error
 
 
 async def read_many(partition: str, keys: Sequence[str]) -> dict[str, Row]:
@@ -165,10 +200,14 @@ async def query(condition: str) -> AsyncIterator[Row]:
     try:
         table = await _table()
         async for entity in table.query_entities(condition):
-            document, etag = json.loads(entity["document"]), str(entity.metadata["etag"])
-            yield Row(entity["RowKey"], document, etag, entity["PartitionKey"])
+            yield _row(entity)
     except AzureError as error:
         raise _transient("read", error) from error
+
+
+def _row(entity: Any) -> Row:
+    document, etag = json.loads(entity["document"]), str(entity.metadata["etag"])
+    return Row(entity["RowKey"], document, etag, entity["PartitionKey"])
 
 
 def document_of(model: Model) -> dict[str, Any]:

@@ -3,7 +3,9 @@
 from collections.abc import AsyncIterator, Callable
 
 from shared.models.events import EventRecord, EventState
+from shared.per_loop import per_loop
 from shared.register import audit
+from shared.register._batches import Batches
 from shared.register._records import TRIES, busy, step_back
 from shared.register._table import RowConflictError, Write, commit, document_of, query, read, read_many
 
@@ -14,19 +16,42 @@ def _key(identifier: str) -> str:
     return f"event:{identifier}"
 
 
-async def claim(record: EventRecord) -> EventRecord:
-    """Insert the event's row; a repeat returns the one that is there. Most events come once: nothing is read first."""
+@per_loop
+def _batches() -> Batches:
+    return Batches(PARTITION)
+
+
+async def claim(record: EventRecord) -> tuple[EventRecord, str]:
+    """Insert the event's row; a repeat returns the one that is there.
+
+    Most events come once: nothing is read first. Events that come at the same time share a transaction.
+
+    Returns:
+        The record, and its ETag if it was inserted just now.
+    """
     for tries in range(TRIES):
         await step_back(tries)
         try:
-            await commit(PARTITION, [Write(_key(record.id), document_of(record))])
-        except RowConflictError:
-            held = await find(record.id)
-            if held is None:
-                continue
-            return held
-        return record
+            return record, await _write(record)
+        except RowConflictError as conflict:
+            row = conflict.row or await read(PARTITION, _key(record.id))
+            if row:
+                return EventRecord.model_validate(row.document), ""
     raise busy(PARTITION)
+
+
+async def settle(record: EventRecord, etag: str) -> bool:
+    """Write what became of an event whose row was not changed since; whether it was as it was."""
+    try:
+        await _write(record, etag)
+    except RowConflictError:
+        return False
+    return True
+
+
+async def _write(record: EventRecord, etag: str | None = None) -> str:
+    document = document_of(record)
+    return await _batches().write(Write(_key(record.id), document, etag=etag), len(str(document)))
 
 
 async def find(identifier: str) -> EventRecord | None:
@@ -48,14 +73,13 @@ async def change(
     Returns:
         The record as it is now, or None when there is none.
     """
-    keys = [_key(identifier), audit.HEAD, *([audit.entry_key(entry)] if entry else [])]
     for tries in range(TRIES):
         await step_back(tries)
-        rows = await read_many(PARTITION, keys)
-        row = rows.get(_key(identifier))
+        row = await read(PARTITION, _key(identifier))
         if row is None:
             return None
         record = EventRecord.model_validate(row.document)
+        rows = await read_many(PARTITION, [audit.HEAD, audit.entry_key(entry)]) if entry else {}
         new = None if entry and audit.entry_key(entry) in rows else work(record)
         if new is None:
             return record

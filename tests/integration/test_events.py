@@ -3,15 +3,20 @@
 import asyncio
 import json
 import random
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
+from activities._activity import registered
 from shared.errors import RequestRejectedError
 from shared.identity import Caller
 from shared.models.events import EventRecord, EventState, ReceivedEvent
 from shared.models.records import RequestRecord
-from shared.register import audit, events, operations
+from shared.models.runs import ActivityInput, Run
+from shared.register import _batches, audit, events, operations
+from shared.register._batches import Batches
+from shared.register._table import Write, commit, scan
 from tests.integration.day2 import active
 from tests.integration.world import SUBSCRIPTION, TENANT, DurableClient, World, caller
 from triggers import _event_intake, http_dead_letters, monitor_alert
@@ -59,6 +64,19 @@ def written(application: str, number: int = 1, **data: object) -> dict[str, Any]
     }
 
 
+def expiring(application: str, number: int) -> dict[str, Any]:
+    """A secret whose end is near, as Event Grid tells it."""
+    vault = _resource(application).replace("Microsoft.Storage/storageAccounts/st", "Microsoft.KeyVault/vaults/kv-it")
+    return {
+        "id": f"{application}-secret-{number}",
+        "topic": vault,
+        "subject": f"secret{number}",
+        "eventType": "Microsoft.KeyVault.SecretNearExpiry",
+        "eventTime": "2026-11-26T10:00:00Z",
+        "data": {"VaultName": "kv-it", "ObjectName": f"secret{number}", "Version": f"{number:032x}"},
+    }
+
+
 def alert(application: str, condition: str = "Fired") -> dict[str, Any]:
     """A metric alert in the common alert schema."""
     compared = {"metricName": "storage_percent", "operator": "GreaterThan", "threshold": 85, "dimensions": None}
@@ -87,7 +105,7 @@ def client() -> Any:
 
 async def test_five_times_and_shuffled_acts_once(request_: RequestRecord, client: Any) -> None:
     name = request_.application
-    batch = [from_event_grid(written(name, number)) for number in (1, 2, 3)] * 5
+    batch = [from_event_grid(expiring(name, number)) for number in (1, 2, 3)] * 5
     random.Random(7).shuffle(batch)  # noqa: S311 - no secret
     for record in await asyncio.gather(*(take_in(client, event) for event in batch)):
         assert record.state is EventState.HANDED_OVER, record.reason
@@ -95,6 +113,49 @@ async def test_five_times_and_shuffled_acts_once(request_: RequestRecord, client
     again = await take_in(client, batch[0])
     assert again.state is EventState.HANDED_OVER
     assert len(await operations.of_application(name)) == 3
+
+
+async def test_an_operation_that_has_not_begun_stands_for_further_events_and_one_that_has_does_not(
+    request_: RequestRecord, client: Any
+) -> None:
+    name = request_.application
+    taken = [await take_in(client, from_event_grid(written(name, number))) for number in (1, 2, 3)]
+    taken += await asyncio.gather(*(take_in(client, from_event_grid(written(name, number))) for number in (4, 5)))
+    (operation,) = await operations.of_application(name)
+    assert {(record.state, record.operation) for record in taken} == {(EventState.HANDED_OVER, operation.id)}
+    assert set(client.started) == {operation.instance_id}
+    payload = ActivityInput(run=Run(request_id=operation.id, application=name, branch="operation"))
+    await registered("begin_operation")(payload.document())
+    later = await take_in(client, from_event_grid(written(name, 6)))
+    assert later.operation != operation.id
+    assert len(await operations.of_application(name)) == 2
+
+
+@pytest.mark.usefixtures("world")
+async def test_rows_written_together_fail_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+
+    async def counted(partition: str, writes: Sequence[Write]) -> list[str]:
+        sizes.append(len(writes))
+        return await commit(partition, writes)
+
+    monkeypatch.setattr(_batches, "commit", counted)
+    batches = Batches("batches-test")
+    etags = await asyncio.gather(*(batches.write(Write(f"row:{number}", {"n": number})) for number in range(150)))
+    assert sizes == [100, 50]
+    again = [Write(f"row:{number}", {"n": "new"}) for number in (3, 150, 151)]
+    again += [Write("row:152", {"n": "x" * 70_000}), Write("row:4", {"n": "4b"}, etag=etags[4])]
+    again += [
+        Write("row:5", {"n": "5b"}, etag="W/\"datetime'2020-01-01T00%3A00%3A00.0000000Z'\""),
+        Write("row:150", {"n": "twice"}),
+    ]
+    results = await asyncio.gather(*map(batches.write, again), return_exceptions=True)
+    told = [type(result).__name__ for result in results]
+    conflict, refused = "RowConflictError", "TransientIntegrationError"
+    assert told == [conflict, "str", "str", refused, "str", conflict, conflict]
+    found = {row.key: row.document["n"] async for row in scan("batches-test", "row:")}
+    assert len(found) == 152
+    assert [found[f"row:{number}"] for number in (3, 4, 5, 150)] == [3, "4b", 5, "new"]
 
 
 async def test_what_is_kept_names_nobody(request_: RequestRecord, client: Any) -> None:
