@@ -28,6 +28,7 @@ from shared.register import operations, requests
 _ARM = "https://management.azure.com"
 _NEWEST = timedelta(minutes=5)  # what was written in the last minutes is not in the backups yet
 _PLACE = "azure resource manager"
+_DRILL = "drill-restore"  # what it restored is removed again
 _READY, _BROKEN = "Ready", frozenset({"Dropping", "Disabled", "Inaccessible"})
 
 
@@ -125,8 +126,11 @@ def _restore(
         owned_by=tagging.owner_of(server.tags),
         summary=f"restore {server.name} as it was at {moment}",
         calls=[
-            PlannedCall(method="PUT", target=f"{_ARM}{group}"),
+            PlannedCall(
+                method="PUT", target=f"{_ARM}{group}", body=resources.group_with(server.location, body["tags"])
+            ),
             PlannedCall(method="PUT", target=f"{_ARM}{target}", body=body),
+            *([PlannedCall(method="DELETE", target=f"{_ARM}{group}")] if record.operation == _DRILL else []),
         ],
         facts={"group": group, "location": server.location, "body": body, "source": server.id},
     )
@@ -218,7 +222,12 @@ async def remove_restored_servers(data: ActivityInput) -> Settled:
         action = Action(
             record.operation, "resource group", group, record.id, str(environment), destructive=True, reversible=True
         )
-        allowed = await shields.allow(action, application=record.application, owned_by=tags.get("appstore-operation"))
+        allowed = await shields.allow(
+            action,
+            application=record.application,
+            owned_by=tags.get("appstore-operation"),
+            locked=await resources.is_locked(group),
+        )
         if not await resources.delete_group(group, allowed):
             return Settled(busy=f"{group} is still being deleted")
     return Settled(detail="nothing of the drill is left")

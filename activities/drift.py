@@ -8,7 +8,7 @@ from activities._guarded import Done, carry_out, keep_survey
 from activities._iac import request_of, runner_result, start_run
 from shared import drift, policies
 from shared import plan as plans
-from shared.clients import github
+from shared.clients import github, resources
 from shared.clients._github import infrastructure
 from shared.clock import utc_now
 from shared.drift_rules import drift_rules
@@ -27,6 +27,7 @@ from shared.models.operations import ActionRecord, OperationRecord, PlannedActio
 from shared.models.policy_decision import About
 from shared.models.runs import ActivityInput, Effect, IacRun, Nothing, PipelineRun
 from shared.names import state_key
+from shared.plan import group_of
 from shared.register import findings, operations, policy_decisions
 
 _SHOWN = 50
@@ -190,7 +191,8 @@ async def set_reconciliation(data: Wave) -> ReconciliationStarted:
         result = {"pipeline": started.document(), "runId": run_id, "planSha256": facts["plan_sha256"]}
         return Done(detail="the apply began", result=result)
 
-    result = await carry_out(data, start)
+    group = group_of(await request_of(data.run), str(data.run.environment))
+    result = await carry_out(data, start, lambda _: resources.is_locked(group))
     begun = await _begun(data, data.wave)
     if begun is None:
         return ReconciliationStarted(**result.model_dump())

@@ -21,7 +21,7 @@ from shared.models.operations import (
 from shared.models.problem import Problem
 from shared.models.runs import ActivityInput, Run
 from shared.models.undo import Settled
-from shared.outcome import Outcome, OutcomeStatus
+from shared.outcome import Outcome
 
 DECISION = "decision"
 _SLOWER, _LONGEST_LOOK = 1.5, 300.0
@@ -68,9 +68,6 @@ def day2(
             try:
                 return (yield from flow(context, data))
             except StepFailedError as error:
-                if error.outcome.status is OutcomeStatus.CANCELLED:
-                    yield from end(context, data)
-                    return error.outcome
                 yield from end(context, data, problem=error.outcome.problem)
                 return error.outcome
 

@@ -122,13 +122,15 @@ def _covers(locked: str, resource: str) -> bool:
     return resource.startswith(f"{locked}/") or locked.startswith(resource)
 
 
+def group_with(location: str, tags: dict[str, str]) -> dict[str, Any]:
+    """Body of a resource group."""
+    return {"location": location, "tags": tags}
+
+
 async def put_group(group: str, location: str, tags: dict[str, str], permit: Permit) -> None:
     """Create a resource group (its ARM id), or set its tags."""
-    body = {"location": location, "tags": tags}
-    call = Call(
-        f"create {permit.action.kind}", "PUT", group, body, params={"api-version": _RESOURCES}, expect=(200, 201)
-    )
-    await _ARM.call(call)
+    body, version = group_with(location, tags), {"api-version": _RESOURCES}
+    await _ARM.call(Call(f"create {permit.action.kind}", "PUT", group, body, params=version, expect=(200, 201)))
 
 
 async def delete_group(group: str, permit: Permit) -> bool:
