@@ -1,0 +1,174 @@
+"""What stands above every rule, and to observe only: not one call that changes anything is made by any operation."""
+
+import json
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from shared.clock import utc_now
+from shared.guard_rules import FILE
+from shared.models.controls import KillSwitch
+from shared.models.operations import ActionState, OperationRecord, OperationState
+from shared.register import controls, operations
+from tests.integration.day2 import WorkerDiedError, group_of, rows
+from tests.integration.stages import STAGES, Play, Scene, Stage, prepares, run
+from tests.integration.test_clean_up import lift, shield
+from tests.integration.wire import Wire, watched
+from tests.integration.world import World
+
+S = OperationState
+SHIELDS = ("hold", "freeze", "exemption", "kill-switch", "lock")
+EVERY_FIFTH, NONE = 5, 1000  # so many of the cases are in the suite, the others are long proofs
+ELSEWHERE = {"update-template": "test_campaigns.py", "repair-drift": "test_drift.py"}
+
+
+@pytest.fixture
+def scene(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
+    return Scene(world, monkeypatch, tmp_path)
+
+
+def test_no_rule_of_the_guard_is_forgotten() -> None:
+    rules = set(yaml.safe_load(FILE.read_text(encoding="utf-8"))["rules"])
+    assert rules == {stage.rule for stage in STAGES} | set(ELSEWHERE)
+
+
+def each_shield(share: int) -> pytest.MarkDecorator:
+    """Shield by stage; a lock keeps what is destructive, everything else Azure itself refuses."""
+    cases = [(stage, kind) for stage in STAGES for kind in SHIELDS if kind != "lock" or stage.destructive]
+    found = []
+    for place, (stage, kind) in enumerate(cases):
+        slow = stage.operation == "detect-drift" and kind != "kill-switch"  # the pipeline compares first
+        long = slow or (place % share != 0 and not (share == EVERY_FIFTH and stage.operation == "detect-drift"))
+        found.append(pytest.param(stage, kind, marks=[pytest.mark.long] * long, id=f"{stage}-{kind}"))
+    return pytest.mark.parametrize(("stage", "kind"), found)
+
+
+@asynccontextmanager
+async def laid(kind: str, scene: Scene, play: Play) -> AsyncIterator[None]:
+    """A shield over the application, as long as the block lasts."""
+    by: dict[str, Any] = {"reason": "test", "actor": "test", "actor_name": "test"}
+    if kind == "kill-switch":
+        await controls.set_kill_switch(KillSwitch(on=True, at=utc_now(), **by))
+        try:
+            yield
+        finally:
+            await controls.set_kill_switch(KillSwitch(on=False, at=utc_now(), **by))
+        return
+    there = await shield(kind, scene.world, play.record, group_of(play.record))
+    try:
+        yield
+    finally:
+        await lift(scene.world, there)
+
+
+def changing(stage: Stage, wire: Wire) -> list[httpx.Request]:
+    """The calls that did more than to find out or to tell people."""
+    return [
+        request
+        for request in wire.sent
+        if not prepares(stage, request.method, str(request.url), request.content.decode())
+    ]
+
+
+async def kept_back(kind: str, done: OperationRecord) -> None:
+    """Every action says that it was kept back, and the operation does not claim more."""
+    states = {row.state for row in await rows(done)}
+    assert ActionState.DONE not in states
+    if kind == "exemption":
+        assert ActionState.EXEMPT in states
+        assert done.state is S.SUCCEEDED or done.problem, done.state
+        return
+    assert done.state in {S.REFUSED, S.PARKED, S.PARTIAL, S.CANCELLED, S.SURVEYING}, done.state
+
+
+@each_shield(EVERY_FIFTH)
+async def test_a_shield_that_is_there_means_no_call(scene: Scene, stage: Stage, kind: str) -> None:
+    play = await stage.set(scene)
+    async with laid(kind, scene, play):
+        with watched() as wire:
+            done = await run(play, await stage.ask(play))
+    assert [str(request.url) for request in changing(stage, wire)] == []
+    await kept_back(kind, done)
+
+
+@each_shield(NONE)
+async def test_a_shield_that_comes_when_all_is_decided_means_no_call(scene: Scene, stage: Stage, kind: str) -> None:
+    play = await stage.set(scene)
+    asked = await stage.ask(play)
+    history: list[dict[str, Any]] = []
+    while (await operations.get(asked.application, asked.id)).state is not S.ACTING:
+        with suppress(WorkerDiedError):
+            await run(play, asked, history=history, dies_after=len(history) + 2)
+    async with laid(kind, scene, play):
+        with watched() as wire:
+            done = await run(play, asked, history=history)
+    assert [str(request.url) for request in changing(stage, wire)] == []
+    await kept_back(kind, done)
+
+
+OPERATION = re.compile(r"op-[0-9a-f]{12}")
+
+
+def _bare(text: str) -> str:
+    """Without what differs between two operations, and without what is the same of every call."""
+    bare = text.removeprefix("https://management.azure.com").partition("?")[0]
+    return re.sub(r"(?<=-)[0-9a-f]{12}(?=$|/)", "{id}", OPERATION.sub("{op}", bare))
+
+
+def _told(method: str, target: str, body: Any) -> tuple[str, str, Any]:
+    return method, _bare(target), json.loads(OPERATION.sub("{op}", json.dumps(body)))
+
+
+def _made(request: httpx.Request) -> tuple[str, str, Any]:
+    """A call as an operation lists it."""
+    body: Any = json.loads(request.content) if request.content else None
+    if request.url.path.endswith("/dispatches"):
+        inputs = body["inputs"]
+        return "terraform apply", inputs["state_key"], {"plan_sha256": inputs["plan_sha256"]}
+    return _told(request.method, str(request.url), body)
+
+
+def _fits(listed: tuple[str, str, Any], made: tuple[str, str, Any]) -> bool:
+    """The same call. A list leaves out what is secret or tells more of a plan: those parts are not compared."""
+    secret, plan = "vault.azure.net" in made[1], made[0] == "terraform apply"
+    if secret or plan:
+        return listed[:2] == made[:2] and _part(*((listed[2], made[2]) if secret else (made[2], listed[2])))
+    return listed == made
+
+
+def _part(less: Any, more: Any) -> bool:
+    if isinstance(less, dict) and isinstance(more, dict):
+        return all(name in more and _part(value, more[name]) for name, value in less.items())
+    return bool(less == more)
+
+
+@pytest.mark.parametrize(
+    "stage",
+    [
+        pytest.param(
+            stage, marks=[pytest.mark.long] * (place % 3 > 0 or stage.operation == "detect-drift"), id=str(stage)
+        )
+        for place, stage in enumerate(STAGES)
+    ],
+)
+async def test_to_observe_lists_exactly_the_calls_that_are_then_made(scene: Scene, stage: Stage) -> None:
+    play = await stage.set(scene)
+    with watched() as wire:
+        seen = await run(play, await stage.ask(play, dry_run=True))
+    assert seen.state is S.OBSERVED, seen.problem
+    assert [str(request.url) for request in changing(stage, wire)] == []
+    found = await rows(seen)
+    assert any(row.action.destructive for row in found) is stage.destructive
+    listed = [_told(call.method, call.target, call.body) for row in found for call in row.action.calls]
+    with watched() as wire:
+        await run(play, await stage.ask(play))
+    made = [_made(request) for request in changing(stage, wire)]
+    assert len(listed) == len(made), (listed, made)
+    for planned, call in zip(listed, made, strict=True):
+        assert _fits(planned, call), (planned, call)
