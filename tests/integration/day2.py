@@ -1,5 +1,6 @@
 """Day-2 operations without a host: the real orchestrator, the real activities, and a clock that only timers move."""
 
+import asyncio
 import importlib
 import itertools
 import pkgutil
@@ -49,6 +50,7 @@ class Conductor:
         dies_after: number of the activity after whose effect the worker dies; its result is lost.
         on_wait: called instead of waiting for an event; returns whether the event came.
         on_timer: called while a timer runs.
+        retry_seconds: so long a failed activity waits for its next try.
         history: results of the activities that ended in earlier lives of the worker: they are not called again.
     """
 
@@ -58,6 +60,7 @@ class Conductor:
     on_wait: Callable[[], bool] = lambda: False
     on_timer: Callable[[], None] = lambda: None
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
+    retry_seconds: float = 0.0
     calls: list[str] = field(default_factory=list)
     history: list[dict[str, Any]] = field(default_factory=list)
     instance_id: str = "test"
@@ -128,6 +131,7 @@ class Conductor:
             except TransientIntegrationError:
                 if attempt == tries:
                     raise
+                await asyncio.sleep(self.retry_seconds)
             else:
                 break
         if self.dies_after == number:

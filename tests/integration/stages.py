@@ -131,7 +131,7 @@ def _day(ago: int) -> date:
     return (NOW - timedelta(days=ago)).date()
 
 
-def _orphan(record: RequestRecord, resource: str, kind: str, **changes: Any) -> OrphanRecord:
+def orphan_of(record: RequestRecord, resource: str, kind: str, **changes: Any) -> OrphanRecord:
     """The row of what nothing uses: marked, announced, and due."""
     policy = next(item for item in clean_up_policies() if item.mark and item.kind.type.lower() == kind.lower())
     usual: dict[str, Any] = {"state": OrphanState.MARKED, "sightings": 9, "first_seen": _day(20), "last_seen": _day(1)}
@@ -143,7 +143,7 @@ def _orphan(record: RequestRecord, resource: str, kind: str, **changes: Any) -> 
 async def _removal(scene: Scene) -> Play:
     record = await active(scene.world, environments=["dev"])
     path = disk(scene.world, record)
-    row = _orphan(record, path, "Microsoft.Compute/disks")
+    row = orphan_of(record, path, "Microsoft.Compute/disks")
     await orphans.change(record.application, path, lambda _: row)
 
     async def look() -> tuple[bool, int, int]:
@@ -167,7 +167,7 @@ async def _mark(scene: Scene) -> Play:
         "told": [],
         "told_on": None,
     }
-    row = _orphan(record, path, "Microsoft.Network/publicIPAddresses", **seen)
+    row = orphan_of(record, path, "Microsoft.Network/publicIPAddresses", **seen)
     await orphans.change(record.application, path, lambda _: row)
 
     async def look() -> tuple[bool, list[int]]:

@@ -1,5 +1,6 @@
 """What stands above every rule, and to observe only: not one call that changes anything is made by any operation."""
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
@@ -16,9 +17,10 @@ from shared.guard_rules import FILE
 from shared.models.controls import KillSwitch
 from shared.models.operations import ActionState, OperationRecord, OperationState
 from shared.register import controls, operations
-from tests.integration.day2 import WorkerDiedError, group_of, rows
+from tests.integration.day2 import WorkerDiedError, active, ask, group_of, perform, rows
 from tests.integration.stages import STAGES, Play, Scene, Stage, prepares, run
 from tests.integration.test_clean_up import lift, shield
+from tests.integration.test_tags import many_accounts
 from tests.integration.wire import Wire, watched
 from tests.integration.world import World
 
@@ -110,6 +112,39 @@ async def test_a_shield_that_comes_when_all_is_decided_means_no_call(scene: Scen
             done = await run(play, asked, history=history)
     assert [str(request.url) for request in changing(stage, wire)] == []
     await kept_back(kind, done)
+
+
+@pytest.mark.parametrize(
+    ("workers", "items", "at"), [(2, 12, 8), pytest.param(4, 250, 40, marks=pytest.mark.long)], ids=["24", "1000"]
+)
+async def test_after_the_kill_switch_each_worker_does_at_most_one_item_more(
+    world: World, workers: int, items: int, at: int
+) -> None:
+    """Several operations at once, each with many things to do, as each worker has one."""
+    records = [await active(world, environments=["dev"]) for _ in range(workers)]
+    for record in records:
+        many_accounts(world, record, items)
+    asked = [await ask(record, "reconcile-tags") for record in records]
+    by = {"reason": "test", "actor": "test", "actor_name": "test"}
+    then = 0
+
+    async def turn(wire: Wire) -> None:
+        nonlocal then
+        await controls.set_kill_switch(KillSwitch(on=True, at=utc_now(), **by))
+        then = len(wire.sent)
+
+    try:
+        with watched(before=lambda number, _: turn(wire) if number == at else None) as wire:
+            done = await asyncio.gather(*(perform(record) for record in asked))
+    finally:
+        await controls.set_kill_switch(KillSwitch(on=False, at=utc_now(), **by))
+    assert at <= then < workers * items
+    assert len(wire.sent) - then <= workers
+    for record in done:
+        assert record.state in {S.PARTIAL, S.PARKED}, record.state
+        assert record.problem
+        assert "kill switch" in record.problem.detail.lower(), record.problem.detail
+        assert record.counts.done + record.counts.planned == items + 1, "the group has tags as well"
 
 
 OPERATION = re.compile(r"op-[0-9a-f]{12}")

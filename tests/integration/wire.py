@@ -1,7 +1,7 @@
 """What the product sends over the wire: every call that changes something, and what befalls one of them."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +16,7 @@ _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 # A POST that asks: keys, the inventory, the states of policies, tokens.
 _QUESTION = re.compile(r"/listKeys|ResourceGraph/resources|/queryResults|/access_tokens|/graphql|/oauth")
 
-type Befalls = Callable[[int, httpx.Request], None]
+type Befalls = Callable[[int, httpx.Request], Awaitable[None] | None]
 
 
 @dataclass
@@ -49,13 +49,14 @@ def watched(before: Befalls | None = None, after: Befalls | None = None) -> Iter
             return await send(transport, request)
         wire.sent.append(request)
         number = len(wire.sent)
-        if before:
-            before(number, request)
+        if before and (befalling := before(number, request)):
+            await befalling
         response = await send(transport, request)
         if after:
             await response.aread()
             await response.aclose()
-            after(number, request)
+            if befalling := after(number, request):
+                await befalling
         return response
 
     with pytest.MonkeyPatch.context() as patch:
