@@ -140,11 +140,11 @@ async def test_after_the_kill_switch_each_worker_does_at_most_one_item_more(
         await controls.set_kill_switch(KillSwitch(on=False, at=utc_now(), **by))
     assert at <= then < workers * items
     assert len(wire.sent) - then <= workers
-    for record in done:
-        assert record.state in {S.PARTIAL, S.PARKED}, record.state
-        assert record.problem
-        assert "kill switch" in record.problem.detail.lower(), record.problem.detail
-        assert record.counts.done + record.counts.planned == items + 1, "the group has tags as well"
+    for ended in done:
+        assert ended.state in {S.PARTIAL, S.PARKED}, ended.state
+        assert ended.problem
+        assert "kill switch" in ended.problem.detail.lower(), ended.problem.detail
+        assert ended.counts.done + ended.counts.planned == items + 1, "the group has tags as well"
 
 
 OPERATION = re.compile(r"op-[0-9a-f]{12}")
