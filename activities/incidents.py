@@ -7,10 +7,13 @@ from activities._activity import look
 from shared.clients import servicenow, servicenow_incidents
 from shared.clients.servicenow_incidents import Incident
 from shared.errors import NotFoundError, VendorCall
+from shared.log import redact
 from shared.models.day2_alerts import RespondToAlert
+from shared.models.operations import OperationRecord
 from shared.models.runs import ActivityInput, Nothing
 from shared.register import alerts, operations
 
+_LONGEST, _MORE = 4_000, 2_000  # characters of the description, and of one action in it
 _URGENCY = {"Sev0": "1", "Sev1": "1", "Sev2": "2"}
 
 
@@ -26,9 +29,8 @@ async def open_incident(data: ActivityInput) -> Nothing:
         return Nothing(detail="no incidents are kept: SERVICENOW_INSTANCE is not set")
     found = await _open(alert)
     if not found:
-        await servicenow_incidents.create_incident(
-            _fields(record.application, record.environment, record.summary, alert)
-        )
+        known = [record.summary, *await _what_was_done(record)]
+        await servicenow_incidents.create_incident(_fields(record.application, record.environment, known, alert))
         found = await _open(alert)
     if not found:
         raise NotFoundError(
@@ -45,22 +47,29 @@ async def _open(alert: RespondToAlert) -> list[Incident]:
     return [item for item in await servicenow_incidents.find_incidents(_correlation(alert)) if item.open]
 
 
+async def _what_was_done(record: OperationRecord) -> list[str]:
+    """What became of the response, with what a runbook printed: whoever is called looks at that first."""
+    found = [row async for row in operations.actions(record.application, record.id)]
+    told = [(row, row.result.get("output") or row.detail or row.reason) for row in found]
+    return [f"{row.action.summary}: {row.state}. {redact(str(more))[:_MORE]}" for row, more in told]
+
+
 def _correlation(alert: RespondToAlert) -> str:
     return f"alert-{alert.fingerprint}"[:100]
 
 
-def _fields(application: str, environment: str | None, summary: str, alert: RespondToAlert) -> dict[str, str]:
+def _fields(application: str, environment: str | None, known: list[str], alert: RespondToAlert) -> dict[str, str]:
     where = f"{application} {environment}" if environment else application
     lines = (
         alert.description,
         f"Alert rule: {alert.rule}",
         f"Fired: {alert.fired_at}",
         f"Target: {alert.target}",
-        summary,
+        *known,
     )
     fields = {
         "short_description": f"{alert.rule} fired for {where}"[:160],
-        "description": "\n".join(line for line in lines if line),
+        "description": "\n".join(line for line in lines if line)[:_LONGEST],
         "urgency": _URGENCY.get(alert.severity, "3"),
         "impact": "1" if environment == "prod" else "3",
         "correlation_id": _correlation(alert),

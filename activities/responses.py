@@ -27,6 +27,7 @@ from shared.models.runs import ActivityInput, Effect
 from shared.register import alerts, held_alerts, operations
 from shared.register.alerts import Answering, Turn
 
+_TAKEN_BACK = "; taken back: "
 _LOOK_BACK = timedelta(minutes=15)
 
 
@@ -165,6 +166,9 @@ async def set_response_undone(data: ActivityInput) -> Undone:
         if not done:
             return Undone(undone=False, detail="somebody else has changed it since")
         told.append(done)
+        if _TAKEN_BACK not in row.detail:
+            noted = row.model_copy(update={"detail": f"{row.detail}{_TAKEN_BACK}{done}", "updated_at": utc_now()})
+            await operations.write_action(record.application, noted)
     return Undone(undone=bool(told), detail=", ".join(told))
 
 

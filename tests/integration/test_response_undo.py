@@ -82,6 +82,13 @@ class Workload:
         return [command.rpartition(" ")[2] for command in self.commands(since) if " scale " in command]
 
 
+def told(world: World, server: str) -> str:
+    """What the incident says."""
+    query = f"correlation_id=alert-{server.rpartition('/')[2]}"
+    (row,) = world.servicenow(f"/api/now/table/incident?sysparm_query={query}")
+    return str(row["description"])
+
+
 async def test_scaling_helps_and_stays(world: World, application: RequestRecord, action: Any) -> None:
     action("{kind: scale-workload, replicas: 4}")
     workload, before = Workload(world, application), world.position()
@@ -104,6 +111,9 @@ async def test_scaling_that_did_not_help_is_taken_back_and_a_person_is_called(
     assert (done.problem.code, "was taken back: 2 replicas again" in done.problem.detail) == ("not-verified", True)
     assert workload.scalings(before) == ["4", "2"]
     assert incidents(world, workload.server) == ["1"]
+    (row,) = await rows(done)
+    assert row.detail == "from 2 to 4 replicas; taken back: 2 replicas again"
+    assert row.detail in told(world, workload.server)
 
 
 async def test_what_somebody_changed_since_is_not_taken_back(
@@ -168,7 +178,9 @@ async def test_killed_after_any_activity_it_ends_as_it_began(
     assert incidents(world, workload.server) == ["1"]
 
 
-@pytest.mark.parametrize("how", ["status", "status_after", "drop_after"])
+@pytest.mark.parametrize(
+    "how", ["status_after", *(pytest.param(how, marks=pytest.mark.long) for how in ("status", "drop_after"))]
+)
 async def test_a_lost_answer_of_the_scaling_does_not_lose_what_was_there(
     world: World, application: RequestRecord, action: Any, how: str
 ) -> None:
