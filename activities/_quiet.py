@@ -1,6 +1,6 @@
 """Whether an alert has to wait: a maintenance window is in force, or our own schedule stopped something."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from shared import maintenance
 from shared.clients import power
@@ -9,6 +9,9 @@ from shared.errors import NotFoundError
 from shared.models.day2_alerts import HeldAlert, OwnStop, Quiet, RespondToAlert
 from shared.models.operations import OperationRecord
 from shared.register import held_alerts
+
+ANNOUNCED = timedelta(minutes=10)  # a stop is announced before it is made, and takes minutes
+STALE = timedelta(minutes=15)  # so old may a value be that an alert is judged by
 
 
 async def quiet(record: OperationRecord, alert: RespondToAlert) -> Quiet | None:
@@ -23,13 +26,26 @@ async def quiet(record: OperationRecord, alert: RespondToAlert) -> Quiet | None:
             reason=f"the maintenance window {window.id} of {window.owner} lasts until {until}", window=window.id
         )
     for stop in await held_alerts.stops(record.application, record.environment):
-        if await still_stopped(stop):
-            return Quiet(reason=f"{stop.resource.rpartition('/')[2]} was stopped by its schedule ({stop.operation})")
-        await held_alerts.forget_stop(record.application, stop.resource)
+        if reason := await quiet_by(stop):
+            return Quiet(reason=f"{stop.resource.rpartition('/')[2]} {reason} ({stop.operation})")
     return None
 
 
-async def still_stopped(stop: OwnStop) -> bool:
+async def quiet_by(stop: OwnStop) -> str | None:
+    """What keeps quiet: the stop that is being made, that lasts, or that ended a moment ago."""
+    now = utc_now()
+    if stop.until:
+        return "was started by its schedule a moment ago" if now < stop.until else None
+    announced = now < later(stop.at, ANNOUNCED)
+    return "was stopped by its schedule" if announced or await _still_stopped(stop) else None
+
+
+def later(moment: str, wait: timedelta) -> str:
+    """So much later than a moment, as the register writes it."""
+    return (datetime.fromisoformat(moment) + wait).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+async def _still_stopped(stop: OwnStop) -> bool:
     """Whether what we stopped does not run: somebody may have started or removed it."""
     switch = power.switch_of(stop.kind)
     try:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from activities._activity import activity, look
 from activities._guarded import Done, action_of, carry_out, keep_survey
-from activities._quiet import hold, quiet
+from activities._quiet import STALE, hold, quiet
 from activities._responses import can_be_taken_back, planned_action, respond, take_back
 from shared import responses, shields
 from shared.clients import monitor, resources
@@ -28,7 +28,7 @@ from shared.register import alerts, held_alerts, operations
 from shared.register.alerts import Answering, Turn
 
 _TAKEN_BACK = "; taken back: "
-_LOOK_BACK = timedelta(minutes=15)
+_LOOK_BACK = STALE
 
 
 @look

@@ -5,12 +5,13 @@ from datetime import UTC, datetime
 
 from activities._activity import activity, look
 from activities._guarded import Done, UnderWayError, carry_out, keep_survey
-from activities._quiet import still_stopped
+from activities._quiet import STALE, later, quiet_by
 from shared import schedules, tagging
 from shared.clients import power, resources
+from shared.clients.power import Switch
 from shared.clients.resources import Resource
 from shared.clock import utc_now
-from shared.errors import NotFoundError
+from shared.errors import NotFoundError, PermanentIntegrationError
 from shared.guard import Permit
 from shared.models.day2_alerts import OwnStop
 from shared.models.day2_schedules import ApplySchedule
@@ -69,7 +70,7 @@ async def _forget_started(application: str, stages: list[str], planned: set[str]
     """What somebody else started is no longer stopped by us, and keeps no alert from being answered."""
     for stage in stages:
         for stop in await held_alerts.stops(application, stage):
-            if stop.resource.lower() not in planned and not await still_stopped(stop):
+            if stop.resource.lower() not in planned and await quiet_by(stop) is None:
                 await held_alerts.forget_stop(application, stop.resource)
 
 
@@ -131,13 +132,23 @@ async def _switch(row: ActionRecord, permit: Permit) -> Done:
     if not on:
         await _announce(row)
     if state is (not on):
-        await power.turn(target, switch, permit, on=on)
+        await _turn(row, switch, permit, on=on)
         state = await power.is_running(target, switch)
     if state is not on:
         raise UnderWayError(f"{target.rpartition('/')[2]} is still being {'started' if on else 'stopped'}")
     if on:
-        await held_alerts.forget_stop(row.action.owned_by, target)
+        await held_alerts.end_stop(row.action.owned_by, target, later(utc_now(), STALE))
     return Done(detail="running" if on else "stopped")
+
+
+async def _turn(row: ActionRecord, switch: Switch, permit: Permit, *, on: bool) -> None:
+    """Start or stop it; a stop that the vendor refused was none."""
+    try:
+        await power.turn(row.action.target, switch, permit, on=on)
+    except PermanentIntegrationError:
+        if not on:
+            await held_alerts.forget_stop(row.action.owned_by, row.action.target)
+        raise
 
 
 async def _announce(row: ActionRecord) -> None:

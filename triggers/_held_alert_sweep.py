@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from shared import maintenance
+from shared.clock import utc_now
 from shared.errors import RequestRejectedError
 from shared.log import LOGGER
 from shared.models.day2_alerts import HeldAlert
@@ -12,7 +13,7 @@ from shared.register import held_alerts
 from triggers._operation_intake import accept
 from triggers._sweeping import apart, older
 
-_LOOK_AGAIN = 24 * 3600.0  # whoever started by hand what we had stopped, or took its schedule away, told nobody
+_LOOK_AGAIN = 6 * 3600.0  # whoever started by hand what we had stopped, or took its schedule away, told nobody
 
 
 async def sweep_held_alerts(client: Any) -> None:
@@ -35,7 +36,10 @@ async def _answer(client: Any, held: HeldAlert) -> None:
 async def _waits(held: HeldAlert) -> bool:
     if maintenance.window_of(held.application, held.environment, held.alert.rule, datetime.now(UTC)):
         return True
-    return bool(await held_alerts.stops(held.application, held.environment)) and not older(held.at, _LOOK_AGAIN)
+    stops, now = await held_alerts.stops(held.application, held.environment), utc_now()
+    if any(now < stop.until for stop in stops):
+        return True
+    return any(not stop.until for stop in stops) and not older(held.at, _LOOK_AGAIN)
 
 
 def _asked(held: HeldAlert) -> AskedOperation:

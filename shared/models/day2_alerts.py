@@ -131,6 +131,7 @@ class OwnStop(Model):
     Attributes:
         resource: its ARM id.
         kind: its type, which says how it is switched.
+        until: so long after its start nobody answers: what its metrics say is from the time when it did not run.
     """
 
     resource: str
@@ -138,6 +139,7 @@ class OwnStop(Model):
     environment: str
     operation: str
     at: str
+    until: str = ""
 
 
 class Quiet(Model):

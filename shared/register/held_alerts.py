@@ -40,8 +40,18 @@ async def remember_stop(application: str, stop: OwnStop) -> None:
     await commit(application, [Write(_stop_key(stop.resource), document_of(stop), force=True)])
 
 
+async def end_stop(application: str, resource: str, until: str) -> None:
+    """Remember that what we stopped runs again, and until when its metrics tell of before."""
+    row = await read(application, _stop_key(resource))
+    if row is None or row.document["until"]:
+        return
+    started = OwnStop.model_validate(row.document).model_copy(update={"until": until})
+    with suppress(RowConflictError):  # stopped anew meanwhile
+        await commit(application, [Write(row.key, document_of(started), etag=row.etag)])
+
+
 async def forget_stop(application: str, resource: str) -> None:
-    """Forget that we stopped something: it runs, or is gone."""
+    """Forget that we stopped something: it does not matter any more, or the stop failed."""
     row = await read(application, _stop_key(resource))
     if row is not None:
         with suppress(RowConflictError):

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from shared import maintenance
+from shared.clock import utc_now
+from shared.models.day2_alerts import OwnStop
 from shared.models.operations import OperationRecord, OperationState
 from shared.models.records import RequestRecord
 from shared.register import applications, held_alerts, operations
@@ -60,6 +62,14 @@ def window(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 async def held_of(record: RequestRecord) -> list[str]:
     return [item.operation async for item in held_alerts.every() if item.application == record.application]
+
+
+async def hours_later(record: RequestRecord) -> None:
+    """What was announced or started is hours old."""
+    for stop in await held_alerts.stops(record.application, "dev"):
+        past = "2026-01-01T00:00:00.000Z"
+        update = {"at": past} | ({"until": past} if stop.until else {})
+        await held_alerts.remember_stop(record.application, stop.model_copy(update=update))
 
 
 async def replays(record: RequestRecord) -> list[OperationRecord]:
@@ -233,6 +243,11 @@ async def test_our_own_stop_is_no_outage(world: World, application: RequestRecor
     await sweep_held_alerts(CLIENT)
     assert len(await held_of(application)) == 4
     await operate(application, "apply-schedule", parameters={"at": MORNING})
+    early = await respond(application, server, alertId="/alerts/morning", fingerprint=f"{server[-9:]}-0")
+    assert "was started by its schedule a moment ago" in early.summary, "its metrics are still those of the night"
+    await sweep_held_alerts(CLIENT)
+    assert await replays(application) == []
+    await hours_later(application)
     metric(world, server, 20)
     await sweep_held_alerts(CLIENT)
     answers = [await perform(item) for item in await replays(application)]
@@ -245,19 +260,33 @@ async def test_a_stop_that_somebody_else_ended_keeps_nothing(world: World, appli
     metric(world, server, 92)
     await operate(application, "apply-schedule", parameters={"at": EVENING})
     world.azure(f"{server}/start", POSTGRES, "POST")
+    await hours_later(application)
     await respond(application, server)
     assert size_of(world, server) == 64
+    await operate(application, "apply-schedule", parameters={"at": MORNING})
     assert await held_alerts.stops(application.application, "dev") == []
 
 
-async def test_what_is_kept_for_a_day_is_looked_at_again(world: World, application: RequestRecord) -> None:
+async def test_an_alert_between_announcement_and_stop_is_kept(world: World, application: RequestRecord) -> None:
+    """It runs still, and its stop is on the way: nobody may answer, nor forget what was announced."""
+    server = scheduled(world, application)
+    metric(world, server, 92)
+    kind = "Microsoft.DBforPostgreSQL/flexibleServers"
+    stop = OwnStop(resource=server, kind=kind, environment="dev", operation="op-1", at=utc_now())
+    await held_alerts.remember_stop(application.application, stop)
+    done = await respond(application, server)
+    assert "was stopped by its schedule (op-1)" in done.summary
+    assert await held_alerts.stops(application.application, "dev") == [stop]
+
+
+async def test_what_is_kept_for_hours_is_looked_at_again(world: World, application: RequestRecord) -> None:
     """Whoever started by hand what we had stopped told nobody: the survey finds out."""
     server = scheduled(world, application)
     metric(world, server, 92)
     await operate(application, "apply-schedule", parameters={"at": EVENING})
     first = await respond(application, server)
     (held,) = [item async for item in held_alerts.every() if item.operation == first.id]
-    yesterday = (datetime.fromisoformat(held.at) - timedelta(hours=25)).isoformat()
+    yesterday = (datetime.fromisoformat(held.at) - timedelta(hours=7)).isoformat()
     await held_alerts.hold(held.model_copy(update={"at": yesterday}))
     await sweep_held_alerts(CLIENT)
     (again,) = await replays(application)
