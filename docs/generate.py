@@ -22,6 +22,7 @@ from docs.fields import ARCHETYPE_FIELDS
 from shared import archetypes, rule_catalogue
 from shared.authorisation import RULES, Rule, Subject, who, why_not
 from shared.configuration import settings_classes, settings_of
+from shared.domain_events import TYPES, schema_of
 from shared.identity import Caller
 from shared.models import archetype
 from shared.models.records import RUNNING_STATES, TRANSITIONS
@@ -57,6 +58,17 @@ def _modules(package: ModuleType) -> list[ModuleType]:
     return [
         importlib.import_module(f"{package.__name__}.{found.name}") for found in pkgutil.iter_modules(package.__path__)
     ]
+
+
+# -- events ----------------------------------------------------------------------------------------------------------
+
+
+def _event_types() -> str:
+    rows = []
+    for name, kind in sorted(TYPES.items()):
+        fields = ", ".join(f"`{field}`" for field in schema_of(name)["properties"])
+        rows.append((f"`{name}`", kind.summary, fields))
+    return _table(("type", "what happened", "data"), rows)
 
 
 # -- settings --------------------------------------------------------------------------------------------------------
@@ -289,6 +301,7 @@ def _rules() -> str:
 
 _PARTS: dict[str, Callable[[], str]] = {
     "settings": _settings,
+    "event-types": _event_types,
     "routes": _routes,
     "states": _states,
     "metrics": _metrics,

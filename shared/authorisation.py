@@ -65,6 +65,7 @@ EXEMPT = "exempt"
 GRANT_EXEMPTION = "grant-exemption"
 ALERT = "alert"
 DEAD_LETTERS = "dead-letters"
+REPLAY_EVENTS = "replay-events"
 RULES: dict[str, Rule] = {
     ORDER: Rule("request an application for a team", roles=frozenset({"Admin"}), own=_REQUESTER),
     SEE: Rule("see a request, its plan or an application", roles=_READERS, own=frozenset()),
@@ -97,6 +98,7 @@ RULES: dict[str, Rule] = {
     REVIEW: Rule("review a broken glass", roles=_AUDITORS, people=True, not_requester=True),
     ALERT: Rule("deliver alerts of Azure Monitor", roles=frozenset({"ActionGroupsSecureWebhook"})),
     DEAD_LETTERS: Rule("see dead letters, replay and discard them", roles=_OPERATORS),
+    REPLAY_EVENTS: Rule("have what happened to an application told again", roles=_OPERATORS),
     AUDIT: Rule("read and verify the audit trail", roles=_AUDITORS),
 }
 

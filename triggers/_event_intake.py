@@ -21,6 +21,7 @@ from shared.per_loop import per_loop
 from shared.register import events, operations, requests
 from shared.settings import Settings, load
 from shared.single_flight import SingleFlight
+from shared.telemetry.metrics import measure
 from triggers._operation_intake import accept
 from triggers._sweeping import ORPHAN_SECONDS, apart, older
 
@@ -96,9 +97,10 @@ async def hand_over(client: Any, record: EventRecord, etag: str = "") -> EventRe
         return old.model_copy(update={**settled, "tries": old.tries + 1, "updated_at": utc_now()})
 
     new = change(record) if etag else None
-    if new and await events.settle(new, etag):
-        return new
-    return await events.change(record.id, change) or record
+    if new is None or not await events.settle(new, etag):
+        new = await events.change(record.id, change) or record
+    measure("appstore.events.settled", 1, {"appstore.outcome": str(new.state)})
+    return new
 
 
 async def _settle(client: Any, record: EventRecord) -> dict[str, Any]:
@@ -124,6 +126,9 @@ async def _operated(client: Any, event: ReceivedEvent, wish: Wish, name: str, en
     application = await requests.application(name)
     if application is None or environment not in application.environments:
         return _NOBODYS
+    if event.source == "event-grid" and application.state == "reserved":
+        # What is being made writes resources all the time, with the tags of its plan.
+        return {"state": _S.IGNORED, "reason": f"{name} is being made: there is nothing to operate yet."}
     asked = _asked(event, wish, name, environment)
     operation = await (_stands_for_it(client, asked) if wish.together else accept(client, asked))
     return {"state": _S.HANDED_OVER, "application": name, "operation": operation.id, "reason": ""}

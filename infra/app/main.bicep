@@ -58,6 +58,7 @@ var roles = {
   queueContributor: '974c5e8b-45b9-4653-ba55-5f855dd0fb88' // Storage Queue Data Contributor: Durable Functions
   tableContributor: '0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3' // Storage Table Data Contributor
   metricsPublisher: '3913510d-42f4-4e42-8a64-420c390055eb' // Monitoring Metrics Publisher: telemetry without a key
+  eventSender: 'd5a91429-5739-47e2-a06b-3470a27159e7' // EventGrid Data Sender: what happens to applications
   secretsUser: '4633458b-17de-408a-b874-0445c86b69e6' // Key Vault Secrets User
 }
 
@@ -238,6 +239,7 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
         GITHUB_OWNER: github.owner
         PYTHON_THREADPOOL_THREAD_COUNT: '32'
         SERVICEBUS__fullyQualifiedNamespace: serviceBusHost
+        EVENTGRID_TOPIC_ENDPOINT: domainEvents.properties.endpoint
         TERRAFORM_STATE_ACCOUNT: terraformStateAccount
       },
       moreSettings
@@ -280,6 +282,28 @@ resource registerRoles 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
   }
 ]
 
+// What happens to applications is told here; who wants to hear it subscribes (docs/domain-events.md).
+resource domainEvents 'Microsoft.EventGrid/topics@2025-02-15' = {
+  name: 'evgt-${name}-${suffix}'
+  location: location
+  tags: tags
+  properties: {
+    inputSchema: 'CloudEventSchemaV1_0'
+    disableLocalAuth: true
+    minimumTlsVersionAllowed: '1.2'
+  }
+}
+
+resource domainEventsRole 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  name: guid(domainEvents.id, identity.id, roles.eventSender)
+  scope: domainEvents
+  properties: {
+    principalId: identity.properties.principalId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles.eventSender)
+  }
+}
+
 resource telemetryRole 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   name: guid(insights.id, identity.id, roles.metricsPublisher)
   scope: insights
@@ -312,3 +336,6 @@ output principalId string = identity.properties.principalId
 
 @description('Base address of the API.')
 output url string = 'https://${app.properties.defaultHostName}/api'
+
+@description('The topic of what happens to applications, to be subscribed to.')
+output domainEventsTopicId string = domainEvents.id

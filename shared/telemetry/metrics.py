@@ -53,8 +53,12 @@ INSTRUMENTS: Mapping[str, Instrument] = {
     "appstore.queue.age": Instrument(
         "gauge",
         "s",
-        "Age of the oldest claim that nobody started, and of the running request that changed its state longest ago.",
+        "Age of the oldest claim that nobody started, of the running request that changed its state longest ago, and "
+        "of the oldest event that the topic did not take.",
         ("appstore.queue",),
+    ),
+    "appstore.events.settled": Instrument(
+        "counter", "{event}", "Events and alerts by what became of them.", ("appstore.outcome",)
     ),
     "appstore.approvals.pending": Instrument("gauge", "{request}", "Requests that wait for an approval."),
     "http.client.request.duration": Instrument(

@@ -134,7 +134,7 @@ def test_roles_are_the_ones_that_their_comments_name() -> None:
     )
     platform = json.loads((ROOT / "local" / "vendors" / "arm" / "platform.json").read_text())
     known = {guid: name for name, guid in platform["role_definitions"].items()}
-    assert len(roles) == 6
+    assert len(roles) == 7
     assert {guid: name for guid, name in roles.items() if guid in known} == {
         guid: known[guid] for guid in roles if guid in known
     }

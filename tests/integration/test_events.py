@@ -174,6 +174,15 @@ async def test_other_peoples_resources_are_ignored_without_asking_azure(world: W
     assert not world.calls(began, "arm")
 
 
+async def test_the_resources_of_an_application_that_is_being_made_are_no_news(world: World, client: Any) -> None:
+    order = await world.order()
+    record = await take_in(client, from_event_grid(written(order.application)))
+    assert (record.state, client.started) == (EventState.IGNORED, [])
+    assert "being made" in record.reason
+    late = await take_in(client, from_event_grid(written(order.application)))
+    assert (late.id, late.state) == (record.id, EventState.IGNORED)
+
+
 async def test_our_own_tags_are_no_news(request_: RequestRecord, client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EVENTS_OWN_PRINCIPAL", "somebody")
     tags = from_event_grid(written(request_.application, operationName="Microsoft.Resources/tags/write"))

@@ -223,6 +223,11 @@ class World:
             if record.id in text
         ]
 
+    def published(self, application: str) -> list[Document]:
+        """What a custom topic was told of an application."""
+        told: list[Document] = self._admin.get("event_grid").json()["published"]
+        return [event for event in told if event["source"] == f"/applications/{application}"]
+
     def backstage(self, path: str, method: str = "GET", content: Any = None, *, plugin: str = "catalog") -> Any:
         """A document of Backstage's catalog or scaffolder; None when there is none."""
         token = identity_token(self.stack, f"api://backstage-{plugin}")

@@ -9,6 +9,7 @@ ALLOWED = {
     "azure.storage": ("shared/clients/",),
     "azure.mgmt": ("shared/clients/",),
     "azure.keyvault": ("shared/clients/",),
+    "azure.eventgrid": ("shared/clients/event_grid.py",),
     "azure.identity": ("shared/credential.py", "shared/clients/"),
     "azure.monitor": ("shared/telemetry/exporters.py",),
     "opentelemetry": ("shared/telemetry/",),

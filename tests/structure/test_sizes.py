@@ -15,7 +15,7 @@ MEASURED = {
     "github": 1_150,
     "kernel": 940,
     "azurerm": 845,  # docs/adr/0043
-    "event_grid": 255,  # docs/adr/0040
+    "event_grid": 295,  # docs/adr/0040, 0045
     "registry": 255,  # docs/adr/0029
     "arm": 1_010,  # docs/adr/0017, 0020, 0025, 0035
     "kubernetes": 520,  # docs/adr/0025

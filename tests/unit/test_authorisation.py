@@ -49,7 +49,7 @@ ACTIONS = (
     *("order", "see", "approve", "reject", "break_glass", "cancel", "retry", "undo", "promote", "resend"),
     *("renew", "approve-renewal", "delegate", "review", "audit"),
     *("operate", "control", "see-holds", "exempt", "grant-exemption", "campaign"),
-    *("alert", "dead-letters", "control-commands"),
+    *("alert", "dead-letters", "control-commands", "replay-events"),
 )
 S = RequestState
 STATES = {
@@ -75,7 +75,7 @@ def oracle(action: str, roles: set[str], relation: str, *, service: bool) -> boo
             allowed = not service and not asked and bool(holds({"Approver", "FinOps", "Admin"}))
         case "approve-renewal" | "grant-exemption":
             allowed = not service and not asked and bool(holds({"Approver", "Admin"}))
-        case "break_glass" | "control" | "control-commands" | "campaign" | "dead-letters":
+        case "break_glass" | "control" | "control-commands" | "campaign" | "dead-letters" | "replay-events":
             people = action in ("break_glass", "control", "control-commands")
             allowed = not (service and people) and bool(holds({"Operator", "Admin"}))
         case "delegate":

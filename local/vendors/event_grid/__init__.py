@@ -1,4 +1,4 @@
-"""Event Grid's system topics: what Key Vault and Resource Manager tell, pushed to whoever subscribed.
+"""Event Grid: what Key Vault and Resource Manager tell, pushed to whoever subscribed, and custom topics.
 
 https://learn.microsoft.com/azure/event-grid/system-topics
 """
@@ -7,6 +7,7 @@ from aiohttp import web
 
 from local.vendors.kernel import Kernel, Vendor
 
+from .custom_topics import HOSTS, CustomTopics
 from .delivery import Delivery
 from .resources import ResourceEvents
 from .secrets import SecretEvents
@@ -14,7 +15,7 @@ from .topics import Topics
 
 
 def build(kernel: Kernel) -> Vendor:
-    """No host of its own: stand-ins publish, and what became of it is at `/_vendors/event_grid`."""
+    """Stand-ins publish, and what became of it is at `/_vendors/event_grid`; the hosts are those of custom topics."""
     topics = Topics(kernel.store("event_grid"))
     delivery = Delivery(topics)
 
@@ -24,8 +25,8 @@ def build(kernel: Kernel) -> Vendor:
 
     return Vendor(
         name="event_grid",
-        hosts=(),
-        routes=[],
+        hosts=HOSTS,
+        routes=[web.post("/api/events", CustomTopics(kernel).publish)],
         public=ResourceEvents(kernel, topics),
         start=start,
         pages=[web.get("/_vendors/event_grid", delivery.account)],

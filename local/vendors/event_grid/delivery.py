@@ -45,13 +45,14 @@ class Delivery:
                 await asyncio.sleep(PAUSE_SECONDS)
 
     async def account(self, _: web.Request) -> web.Response:
-        """Subscriptions without their keys, the last attempts, what waits and what was given up."""
+        """Subscriptions without their keys, the last attempts, what waits, what was given up, what was published."""
         found = self._topics.subscriptions()
         document = {
             "subscriptions": {one.name: one.endpoint.partition("&code=")[0] for one in found},
             "attempts": list(self._log),
             "waiting": [item for one in found for _, item in self._topics.waiting(one.name)],
             "deadLetters": [event for _, event in self._store.list("dead/")],
+            "published": [event for _, event in self._store.list("published/")],
         }
         return web.json_response(document)
 
