@@ -53,6 +53,9 @@ class AppStoreSettings(Settings):
     poll_seconds: float = Field(default=5.0, gt=0, description="First interval between two looks at a pipeline run.")
     retry_seconds: float = Field(default=15.0, gt=0, description="Fixed interval between two tries of an activity.")
     retry_attempts: int = Field(default=4, ge=1, description="Tries of an activity before the request is parked.")
+    retention_days: int = Field(
+        default=90, ge=7, description="Days that settled events, dead letters and ended operations are kept."
+    )
     run_minutes: float = Field(default=60.0, gt=0, description="Minutes after which a pipeline run counts as lost.")
     public_url: str = Field(default="", description="Base URL of this app in links; empty: relative links.")
     drift_parallel: int = Field(
