@@ -11,6 +11,7 @@ from shared import plan as plans
 from shared.clients import github, resources
 from shared.clients._github import infrastructure
 from shared.clock import utc_now
+from shared.drift_proposals import digest_of, shown
 from shared.drift_rules import drift_rules
 from shared.errors import NotFoundError, PermanentIntegrationError, PolicyViolationError, VendorCall
 from shared.guard import Permit
@@ -19,6 +20,7 @@ from shared.models.drift import (
     DriftFound,
     DriftReport,
     DriftStarted,
+    FindingState,
     ReadDrift,
     ReconciliationStarted,
     StartDrift,
@@ -60,8 +62,9 @@ async def read_drift(data: ReadDrift) -> DriftFound:
     report = _report(operation, change_set)
     if not operation.dry_run:
         await _settle(operation, report)
-    wanted = DetectDrift.model_validate(operation.parameters).reconcile
-    possible = {"none": False, "safe": report.safe, "all": bool(report.findings)}[wanted]
+    wanted = DetectDrift.model_validate(operation.parameters)
+    possible = {"none": False, "safe": report.safe, "all": bool(report.findings)}[wanted.reconcile]
+    possible &= wanted.findings in (None, digest_of(report.findings))
     await keep_survey(data, _survey(report, len(change_set["changes"])))
     return DriftFound(
         findings=len(report.findings),
@@ -120,12 +123,20 @@ async def list_reconciliation(data: ReadDrift) -> Effect:
     if not report.findings:  # somebody has put it right meanwhile
         return await keep_survey(data, _survey(report, len(change_set["changes"])))
     asks = await _judge(operation, data, change_set)
-    only_safe = DetectDrift.model_validate(operation.parameters).reconcile == "safe"
-    if only_safe and (asks or not report.safe):  # it is no longer what was found
+    wanted = DetectDrift.model_validate(operation.parameters)
+    beyond = wanted.reconcile == "safe" and (asks or not report.safe)
+    if beyond or (wanted.findings and await _others(operation, report)):  # it is no longer what was found
         return await keep_survey(data, _survey(report, len(change_set["changes"])))
     rule = "reconcile-drift" if report.safe and not asks else "repair-drift"
     action = _planned(operation, data, change_set, rule=rule, plan_sha256=result.plan_sha256)
     return await keep_survey(data, _survey(report, len(change_set["changes"]), [action]))
+
+
+async def _others(operation: OperationRecord, report: DriftReport) -> bool:
+    """Whether the plan would put anything right that was not among the findings."""
+    known = await findings.of_application(operation.application, operation.environment or "")
+    open_ones = [record.difference for record in known if record.state is FindingState.OPEN]
+    return not set(shown(report.findings)) <= set(shown(open_ones))
 
 
 async def _judge(operation: OperationRecord, data: ReadDrift, change_set: dict[str, Any]) -> bool:

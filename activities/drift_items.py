@@ -2,11 +2,11 @@
 
 from activities._activity import look
 from shared.clients import github_issues
+from shared.drift_proposals import LABEL, code
 from shared.models.drift import Difference, FindingItem, FindingRecord, FindingState
 from shared.models.runs import ActivityInput, Effect
 from shared.register import findings
 
-LABEL = "drift"
 _O, _C = FindingState.OPEN, FindingState.CLOSED
 
 
@@ -49,7 +49,7 @@ async def _settled(record: FindingRecord) -> FindingItem:
 
 
 def _marker(record: FindingRecord) -> str:
-    return f"appstore-finding: {record.id}"
+    return f"<!-- appstore-finding: {record.id} -->"
 
 
 def _severity(record: FindingRecord) -> str:
@@ -70,16 +70,16 @@ def _body(record: FindingRecord) -> str:
 | | |
 | --- | --- |
 | severity | {difference.severity} |
-| object | `{difference.address}` |
-| attribute | `{difference.attribute or "the whole object"}` |
-| the code says | `{difference.expected}` |
-| there is | `{difference.actual}` |
+| object | {code(difference.address)} |
+| attribute | {code(difference.attribute or "the whole object")} |
+| the code says | {code(difference.expected)} |
+| there is | {code(difference.actual)} |
 
 If the code is right: `POST /api/{place}` with
 `{{"environment": "{record.environment}", "parameters": {{"reconcile": "all"}}}}` makes a plan that puts it right, for a
 person to approve. If what is there is right, change the code by a request. This issue closes by itself when they agree.
 
-<!-- {_marker(record)} -->
+{_marker(record)}
 """
 
 

@@ -12,6 +12,7 @@ from shared.models.runs import ActivityInput, IacRun, PipelineRun, Run
 from shared.outcome import Outcome
 
 _S = OperationState
+_PROPOSES = 2  # the flow version from which on there are pull requests
 
 
 @day2("detect-drift", "Compare an environment with its code.", DetectDrift, one_stage=True)
@@ -22,7 +23,7 @@ def day2_detect_drift(context: df.DurableOrchestrationContext, data: OperationIn
     if operation.state == _S.SURVEYING:
         commit, found = yield from _compared(context, data, run)
         if not operation.dry_run:
-            yield from call(context, "ensure_drift_items", ActivityInput(run=run), data.pace)
+            yield from _told(context, data, run)
         if found.reconcile:
             yield from _planned(context, data, run, commit)
         document = yield from call(context, "judge_operation", ActivityInput(run=run_of(data)), data.pace)
@@ -74,5 +75,12 @@ def _reconciled(
     ended = yield from follow(context, run, started.pipeline, data.pace)
     reading = ReadDrift(run=run, run_id=started.run_id, pipeline=ended)
     yield from call(context, "read_reconciliation", reading, data.pace)
-    yield from call(context, "ensure_drift_items", ActivityInput(run=run), data.pace)
+    yield from _told(context, data, run)
     return None
+
+
+def _told(context: df.DurableOrchestrationContext, data: OperationInput, run: Run) -> Steps[None]:
+    """Bring issues and pull request into line with the findings."""
+    yield from call(context, "ensure_drift_items", ActivityInput(run=run), data.pace)
+    if data.flow_version >= _PROPOSES:
+        yield from call(context, "ensure_drift_proposal", ActivityInput(run=run), data.pace)

@@ -5,7 +5,7 @@ from typing import Any
 from shared.canonical import digest
 from shared.clock import utc_now
 from shared.instance_ids import operation_id, operation_instance
-from shared.models.operations import AskedOperation, OperationRecord, OperationState
+from shared.models.operations import FLOW_VERSION, AskedOperation, OperationRecord, OperationState
 from shared.models.records import ApplicationRecord
 
 
@@ -33,6 +33,7 @@ def recorded(asked: AskedOperation, application: ApplicationRecord, parameters: 
         owner_team=application.owner_team,
         reason=asked.reason,
         body_hash=digest(body),
+        flow_version=FLOW_VERSION,
         instance_id=operation_instance(identifier, 1),
         created_at=now,
         updated_at=now,

@@ -101,6 +101,7 @@ async def start(client: df.DurableOrchestrationClient, record: OperationRecord) 
         application=record.application,
         attempt=record.attempt,
         origin=record.occasion.origin,
+        flow_version=record.flow_version,
         pace=pace(),
     )
     name = operation_of(record.operation).orchestrator

@@ -17,6 +17,7 @@ from shared.register import claims, intents, leases, requests
 from shared.register.audit import Entry
 from shared.telemetry.metrics import measure
 from triggers._campaign_intake import sweep_campaigns
+from triggers._drift_sweep import sweep_drift_proposals
 from triggers._event_intake import sweep_events
 from triggers._held_alert_sweep import sweep_held_alerts
 from triggers._intake import pace, start, start_once
@@ -55,6 +56,7 @@ async def sweep(timer: func.TimerRequest, client) -> None:  # type: ignore[no-un
     await sweep_promotions(client)
     await sweep_operations(client)
     await sweep_campaigns(client)
+    await sweep_drift_proposals(client)
     await sweep_events(client)
     await sweep_held_alerts(client)
     async for intent in intents.due():

@@ -27,6 +27,7 @@ STAND_INS = (
     "azurerm",
     "actions",
     "github",
+    "github_saml",
     "github_projects",
     "github_evidence",
     "github_attestations",

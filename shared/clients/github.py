@@ -55,6 +55,11 @@ class _Head(Model):
     ref: str
 
 
+class _Account(Model):
+    login: str
+    type: str
+
+
 class PullAnswer(Model):
     """The part of a pull request that we rely on."""
 
@@ -63,8 +68,12 @@ class PullAnswer(Model):
     number: int
     html_url: str
     state: str
+    title: str = ""
+    body: str | None = None
     head: _Head
     merged_at: str | None = None
+    merge_commit_sha: str | None = None
+    merged_by: _Account | None = None
 
 
 class _Merged(Model):
@@ -246,6 +255,12 @@ async def create_pull(name: str, *, branch: str, title: str, body: str, draft: b
     return await GITHUB.read(
         Call("create pull request", "POST", _repo(name, "/pulls"), document, expect=(201,)), PullAnswer
     )
+
+
+async def edit_pull(name: str, number: int, *, title: str, body: str) -> PullAnswer:
+    """Say something else about a pull request."""
+    call = Call("update pull request", "PATCH", _repo(name, f"/pulls/{number}"), {"title": title, "body": body})
+    return await GITHUB.read(call, PullAnswer)
 
 
 async def read_pull(name: str, number: int) -> PullAnswer:

@@ -7,6 +7,7 @@ import itertools
 
 from shared.clients._github import GITHUB, owner
 from shared.clients._http import Call
+from shared.guard import Permit
 from shared.models import Model
 
 _PAGE = 100
@@ -22,6 +23,18 @@ class IssueAnswer(Model):
     state: str
     title: str
     body: str | None = None
+
+
+class _User(Model):
+    type: str
+
+
+class CommentAnswer(Model):
+    """The part of a comment that we rely on."""
+
+    id: int
+    body: str | None = None
+    user: _User | None = None
 
 
 def _repo(name: str, rest: str) -> str:
@@ -50,6 +63,32 @@ async def set_issue_state(name: str, number: int, state: str, reason: str | None
     """Close an issue or open it again; ``reason`` is completed, not_planned or reopened."""
     document = {"state": state, **({"state_reason": reason} if reason else {})}
     return await GITHUB.read(Call("update issue", "PATCH", _repo(name, f"/{number}"), document), IssueAnswer)
+
+
+async def find_comments(name: str, number: int, marker: str) -> list[CommentAnswer]:
+    """The comments on an issue or a pull request that an App wrote and that hold a marker, oldest first."""
+    found: list[CommentAnswer] = []
+    for page in itertools.count(1):
+        params = {"per_page": f"{_PAGE}", "page": f"{page}"}
+        call = Call("list comments", "GET", _repo(name, f"/{number}/comments"), params=params)
+        listed = await GITHUB.read(call, list[CommentAnswer])
+        ours = [comment for comment in listed if comment.user is not None and comment.user.type == "Bot"]
+        found += [comment for comment in ours if marker in (comment.body or "")]
+        if len(listed) < _PAGE:
+            break
+    return sorted(found, key=lambda comment: comment.id)
+
+
+async def create_comment(name: str, number: int, text: str) -> None:
+    """Say something on an issue or a pull request."""
+    call = Call("create comment", "POST", _repo(name, f"/{number}/comments"), {"body": text}, expect=(201,))
+    await GITHUB.read(call, CommentAnswer)
+
+
+async def delete_comment(name: str, comment: int, permit: Permit) -> None:
+    """Take a comment away; absent is success."""
+    path = _repo(name, f"/comments/{comment}")
+    await GITHUB.call(Call(f"delete comment on {permit.action.kind}", "DELETE", path, expect=(204, 404)))
 
 
 async def add_labels(name: str, number: int, labels: list[str]) -> None:

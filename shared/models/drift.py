@@ -127,6 +127,11 @@ class DetectDrift(Model):
         description="What may be put right afterwards: `none`; `safe`, if only safe differences were found; `all`, "
         "after a person approved exactly the saved plan.",
     )
+    findings: str | None = Field(
+        default=None,
+        pattern=r"^[0-9a-f]{64}$",
+        description="Digest of the findings that somebody was shown: if others are found, nothing is put right.",
+    )
 
 
 class StartDrift(ActivityInput):

@@ -237,6 +237,9 @@ class OperationRecord(Model):
     problem: Problem | None = None
 
 
+FLOW_VERSION = 2  # of operations that are asked for from now on; what began before goes on as it began
+
+
 class OperationInput(Model):
     """Input of every ``day2_`` orchestrator; ``request_id`` is the operation's id, as in every run."""
 

@@ -63,6 +63,10 @@ GRAPH = "https://learn.microsoft.com/graph/api"
 PERHAPS = {
     r"PATCH /repos/[^/]+/[^/]+/issues/\d+: no operation": f"{REST}/issues/issues#update-an-issue",
     r"POST /repos/[^/]+/[^/]+/issues/\d+/labels: no operation": f"{REST}/issues/labels#add-labels-to-an-issue",
+    r"PATCH /repos/[^/]+/[^/]+/pulls/\d+: no operation": f"{REST}/pulls/pulls#update-a-pull-request",
+    r"GET /repos/[^/]+/[^/]+/issues/\d+/comments: no operation": f"{REST}/issues/comments#list-issue-comments",
+    r"DELETE /repos/[^/]+/[^/]+/issues/comments/\d+: no operation": f"{REST}/issues/comments#delete-an-issue-comment",
+    r"DELETE /repos/[^/]+/[^/]+/git/refs/heads/drift/\w+: no operation": f"{REST}/git/refs#delete-a-reference",
     r"GET /repos/[^/]+/[^/]+/git/blobs/\w{40}: no operation": f"{REST}/git/blobs#get-a-blob",
     r"GET /v1.0/servicePrincipals/[^/]+/appRoleAssignedTo: no": f"{GRAPH}/serviceprincipal-list-approleassignedto",
     r"GET /v1.0/groups/[0-9a-f-]{36}/transitiveMembers: no operation": f"{GRAPH}/group-list-transitivemembers",

@@ -1,14 +1,19 @@
 """Somebody changes things in Azure past the pipeline: what matters is found, told once, and closed when it is gone."""
 
+import hashlib
+import json
+import time
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 import pytest
 
-from local.sign_in import identity_token
+from local.sign_in import GITHUB, identity_token
 from local.stack import Stack
 from tests.e2e.driver import Desk, Document, until
 from tests.e2e.estate import ARM, SUBSCRIPTION, Estate
+from tests.e2e.operations import ended
 
 NAME = "drift-api"
 VAULT, SERVER, ANY = "2026-05-15", "2026-10-01", "2025-04-01"
@@ -48,6 +53,41 @@ class Azure:
         self.call("PATCH", f"{path}/providers/Microsoft.Resources/tags/default", ANY, body)
 
 
+class Team:
+    """The people at GitHub, each with a token of their own, and what they see of the proposals."""
+
+    place = f"/repos/contoso/{NAME}"
+
+    def __init__(self, desk: Desk, stack: Stack) -> None:
+        self._desk, self._stack = desk, stack
+
+    def call(self, method: str, path: str, name: str, body: Document) -> httpx.Response:
+        """A call as somebody who signs in with this account."""
+        token = f"ghp_{name}"
+        grant = {"actor": f"{name}-at-contoso", "repositories": None, "expires": time.time() + 3600}
+        key = f"tokens/{hashlib.sha256(token.encode()).hexdigest()}"
+        self._stack.vendors_admin("POST", "seed", {"github": {key: grant}})
+        headers = {"Authorization": f"Bearer {token}"}
+        return self._stack.vendors.request(method, f"{GITHUB}{self.place}{path}", json=body, headers=headers)
+
+    def pulls(self) -> list[Document]:
+        """Newest first."""
+        found: list[Document] = Estate(self._stack).github(f"{self.place}/pulls?state=all")
+        return found
+
+    def proposal(self) -> Document:
+        """As the App Store shows it."""
+        (found,) = self._desk.call("GET", f"applications/{NAME}/drift", "operator").json()["proposals"]
+        return dict(found)
+
+
+def run_timer(stack: Stack, name: str) -> None:
+    """Let a timer fire now, as an operator does."""
+    key = json.loads((stack.directory / "host" / "keys.json").read_text(encoding="utf-8"))["master"]
+    answer = stack.api.post(f"/admin/functions/{name}", json={"input": ""}, headers={"x-functions-key": key})
+    assert answer.status_code == 202, answer.text
+
+
 WRITTEN = {"location", "tags", "sku", "properties", "kind", "identity"}
 
 
@@ -71,6 +111,42 @@ def known(desk: Desk, state: str, name: str = NAME) -> dict[str, str]:
     return {item["attribute"]: item["severity"] for item in found if item["state"] == state}
 
 
+def require_put_right_by_a_merge(desk: Desk, team: Team) -> None:
+    """The team reviews and merges; somebody else approves the plan; everything is closed."""
+    proposal = team.proposal()
+    pull = team.pulls()[0]
+    assert (pull["state"], pull["number"], pull["head"]["ref"]) == ("open", proposal["number"], "drift/dev")
+    assert '`network_acls[0].ip_rules` | `["203.0.113.9"]`' in pull["body"]
+    assert team.call("PUT", f"/pulls/{pull['number']}/merge", "finops", {}).status_code == 405, "main is protected"
+    team.call("POST", f"/pulls/{pull['number']}/reviews", "approver", {"event": "APPROVE"}).raise_for_status()
+    squashed = {"merge_method": "squash"}
+    team.call("PUT", f"/pulls/{pull['number']}/merge", "finops", squashed).raise_for_status()
+    for _ in range(2):
+        run_timer(desk.stack, "watch_drift_proposals")
+    until("the merge is seen", lambda: team.proposal()["state"] == "merged" or team.proposal()["operation"] or None)
+    for _ in range(2):
+        run_timer(desk.stack, "sweep")
+    identifier = until("the sweep asks", lambda: team.proposal()["operation"])
+    operation = f"applications/{NAME}/operations/{identifier}"
+
+    def waits() -> Document | None:
+        document: Document = desk.call("GET", operation, "operator").json()
+        return document if document["state"] not in ("received", "surveying") else None
+
+    waiting = until("the plan waits", waits, 120)
+    assert (waiting["state"], waiting["requester"]) == ("awaiting_approval", "finops-at-contoso"), waiting
+    given = {"digest": waiting["digest"]}
+    refused = desk.call("POST", f"{operation}/approve", "finops", given)
+    assert (refused.status_code, refused.json()["detail"]) == (403, "The requester cannot approve.")
+    assert desk.call("POST", f"{operation}/approve", "approver", given).status_code == 202
+    assert ended(desk, NAME, identifier)["state"] == "succeeded"
+    assert team.proposal()["state"] == "closed"
+    assert [bool(item["merged_at"]) for item in team.pulls()] == [True, False]
+    assert Estate(desk.stack).github(f"{team.place}/git/ref/heads/drift/dev") is None
+    listed = desk.call("GET", f"applications/{NAME}/operations", "operator").json()["operations"]
+    assert [item["requester"] for item in listed].count("finops-at-contoso") == 1, "asked for once"
+
+
 @pytest.mark.long
 @pytest.mark.timeout(900)
 def test_three_changes_among_forty_harmless_ones_are_found_told_once_and_closed_when_gone(
@@ -78,7 +154,7 @@ def test_three_changes_among_forty_harmless_ones_are_found_told_once_and_closed_
 ) -> None:
     request = desk.onboard(NAME)
     assert request["state"] == "succeeded", request["problem"]
-    azure, estate = Azure(stack), Estate(stack)
+    azure, estate, team = Azure(stack), Estate(stack), Team(desk, stack)
 
     def issues() -> list[str]:
         listed = estate.github(f"/repos/contoso/{NAME}/issues?state=all&labels=drift")
@@ -125,6 +201,13 @@ def test_three_changes_among_forty_harmless_ones_are_found_told_once_and_closed_
     assert (repaired["state"], repaired["counts"]["done"]) == ("succeeded", 1), repaired
     assert azure.call("GET", azure.group, ANY)["tags"]["cost-center"] == "CC-1001", "only a tag: put right at once"
     assert (known(desk, "open"), issues()) == ({}, ["closed"] * 3), "it came back as the same finding"
+    assert [pull["state"] for pull in team.pulls()] == ["closed"], "one while the three were there, none for a tag"
+
+    azure.change(vault, VAULT, set_firewall([{"value": "203.0.113.9"}]))
+    assert detect(desk, "fifth")["state"] == "succeeded"
+    require_put_right_by_a_merge(desk, team)
+    assert not azure.call("GET", vault, VAULT)["properties"]["networkAcls"].get("ipRules")
+    assert (known(desk, "open"), issues()) == ({}, ["closed"] * 3)
 
 
 @pytest.mark.long

@@ -1,11 +1,13 @@
 """What a test of the product's effects needs: requests in the register, faults, and a look at the real estate."""
 
+import hashlib
 import importlib
 import itertools
 import json
 import os
 import pkgutil
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -175,6 +177,14 @@ class World:
         """A GitHub document; None when there is none."""
         return _document(self.stack.vendors.request(method, f"{GITHUB}{path}", json=content, headers=self._github))
 
+    def github_as(self, login: str, path: str, method: str = "GET", content: Any = None) -> Any:
+        """A call to GitHub by a person, with a token of theirs."""
+        token = f"ghp_{login}"
+        grant = {"actor": login, "repositories": None, "expires": time.time() + 3600}
+        self.seed("github", {f"tokens/{hashlib.sha256(token.encode()).hexdigest()}": grant})
+        headers = {"Authorization": f"Bearer {token}"}
+        return _document(self.stack.vendors.request(method, f"{GITHUB}{path}", json=content, headers=headers))
+
     def azure(self, path: str, version: str, method: str = "GET", content: Any = None) -> Any:
         """An ARM document; None when there is none. An administrator, too, waits when Azure is asked too often."""
         url = f"{ARM}{path}?api-version={version}"
@@ -243,15 +253,15 @@ class World:
         seed = {"backstage": {f"task/{task_id}": {"task": task, "events": []}}}
         self._admin.post("seed", json=seed).raise_for_status()
 
-    def commit(self, repository: str, files: dict[str, str]) -> str:
-        """A commit on main, as somebody else makes it."""
+    def commit(self, repository: str, files: dict[str, str], branch: str = "main") -> str:
+        """A commit on a branch, as somebody else makes it."""
         place = f"/repos/contoso/{repository}/git"
-        head = self.github(f"{place}/ref/heads/main")["object"]["sha"]
+        head = self.github(f"{place}/ref/heads/{branch}")["object"]["sha"]
         entries = [{"path": path, "mode": "100644", "type": "blob", "content": text} for path, text in files.items()]
         tree = self.github(f"{place}/trees", "POST", {"base_tree": head, "tree": entries})["sha"]
         wanted = {"message": "by hand", "tree": tree, "parents": [head]}
         sha = str(self.github(f"{place}/commits", "POST", wanted)["sha"])
-        self.github(f"{place}/refs/heads/main", "PATCH", {"sha": sha})
+        self.github(f"{place}/refs/heads/{branch}", "PATCH", {"sha": sha})
         return sha
 
 

@@ -1,6 +1,8 @@
+import hashlib
 import json
 import os
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +74,40 @@ async def test_a_pull_request_has_labels_as_an_issue_has_them(world: World) -> N
     await world.call("POST", f"{ISSUES}/99/labels", {"labels": ["x"]}, status=404)
 
 
+async def test_comments_are_said_listed_and_taken_away(world: World) -> None:
+    issue = await opened(world, "a")
+    place = f"{ISSUES}/{issue['number']}/comments"
+    one = await world.call("POST", place, {"body": "one"}, status=201)
+    two = await world.call("POST", place, {"body": "two"}, status=201)
+    assert [item["body"] for item in await world.call("GET", place)] == ["one", "two"]
+    await world.call("DELETE", f"{ISSUES}/comments/{one['id']}", status=204)
+    await world.call("DELETE", f"{ISSUES}/comments/{one['id']}", status=404)
+    assert [item["id"] for item in await world.call("GET", place)] == [two["id"]]
+    assert (await world.call("POST", place, {"body": "three"}, status=201))["id"] > two["id"]
+    assert (await world.call("POST", place, {"body": " "}, status=422))["errors"][0]["field"] == "body"
+    await world.call("GET", f"{ISSUES}/99/comments", status=404)
+
+
+async def test_a_protected_branch_takes_what_somebody_else_approved_and_shows_who_merged(world: World) -> None:
+    await world.commit({"a.txt": "a"}, branch="change")
+    pull = await world.call("POST", f"{REPO}/pulls", {"title": "p", "head": "change", "base": "main"}, status=201)
+    reviews = {"required_approving_review_count": 1}
+    rules = {"required_status_checks": None, "enforce_admins": True, "required_pull_request_reviews": reviews}
+    await world.call("PUT", f"{REPO}/branches/main/protection", rules | {"restrictions": None})
+    place = f"{REPO}/pulls/{pull['number']}"
+    await world.call("POST", f"{place}/reviews", {"event": "APPROVE"}, status=200)
+    await world.call("PUT", f"{place}/merge", {}, status=405)
+    await world.call("POST", f"{place}/reviews", {"event": "LIKE"}, status=422)
+    person = {"actor": "jane", "repositories": None, "expires": time.time() + 60}
+    world.kernel.store("github").put(f"tokens/{hashlib.sha256(b'ghp_jane').hexdigest()}", person)
+    review = await world.call("POST", f"{place}/reviews", {"event": "APPROVE"}, status=200, token="ghp_jane")  # noqa: S106
+    assert (review["state"], review["user"]["login"]) == ("APPROVED", "jane")
+    assert (await world.call("GET", place))["merged_by"] is None
+    await world.call("PUT", f"{place}/merge", {}, token="ghp_jane")  # noqa: S106
+    shown = await world.call("GET", place)
+    assert (shown["merged_by"]["login"], shown["merged_by"]["type"]) == ("jane", "User")
+
+
 async def test_what_is_wrong_is_told_in_githubs_words(world: World) -> None:
     assert (await world.call("POST", ISSUES, {}, status=422))["errors"][0]["field"] == "title"
     await world.call("GET", f"{ISSUES}/9", status=404)
@@ -81,13 +117,19 @@ async def test_what_is_wrong_is_told_in_githubs_words(world: World) -> None:
 
 
 @pytest.fixture
-def required() -> set[str]:
-    """The fields that GitHub's own description demands of an issue."""
+def required() -> Callable[[str], set[str]]:
+    """The fields that GitHub's own description demands of a document."""
     if "APPSTORE_CONTRACTS" not in os.environ:
         pytest.skip("the vendors' contracts are not here")
     description = json.loads(Path(os.environ["APPSTORE_CONTRACTS"], "github.openapi.json").read_text(encoding="utf-8"))
-    return set(description["components"]["schemas"]["issue"]["required"])
+    return lambda name: set(description["components"]["schemas"][name]["required"])
 
 
-async def test_the_answers_fit_githubs_own_description(world: World, required: set[str]) -> None:
-    assert required <= (await opened(world, "a")).keys()
+async def test_the_answers_fit_githubs_own_description(world: World, required: Callable[[str], set[str]]) -> None:
+    assert required("issue") <= (await opened(world, "a")).keys()
+    comment = await world.call("POST", f"{ISSUES}/1/comments", {"body": "text"}, status=201)
+    assert required("issue-comment") <= comment.keys()
+    await world.commit({"a.txt": "a"}, branch="change")
+    pull = await world.call("POST", f"{REPO}/pulls", {"title": "p", "head": "change", "base": "main"}, status=201)
+    review = await world.call("POST", f"{REPO}/pulls/{pull['number']}/reviews", {"event": "COMMENT"}, status=200)
+    assert required("pull-request-review") <= review.keys()

@@ -8,7 +8,8 @@ import pytest
 from graphql import GraphQLSchema
 from graphql.utilities import find_breaking_changes
 
-from local.vendors import github_projects
+from local.vendors import github_projects, github_saml
+from local.vendors.entra.directory import object_id
 from local.vendors.github_projects.endpoint import SCHEMA
 from local.vendors.kernel import Vendor
 from shared.clients import _github_projects as documents
@@ -23,7 +24,7 @@ class Board(World):
     """The GitHub stand-in with its projects."""
 
     def others(self) -> list[Vendor]:
-        return [*super().others(), github_projects.build(self.kernel)]
+        return [*super().others(), github_saml.build(self.kernel), github_projects.build(self.kernel)]
 
     async def ask(self, query: str, token: str | None = None, **variables: Any) -> Any:
         return await self.call("POST", "/graphql", {"query": query, "variables": variables}, token=token)
@@ -227,3 +228,19 @@ async def test_only_a_mutation_counts_as_a_change(board: Board) -> None:
     await board.project()
     entries = board.kernel._journal.read(0, "github_projects")
     assert [entry["mutating"] for entry in entries] == [False, True]
+
+
+async def test_an_account_is_who_signs_in_with_it(board: Board) -> None:
+    query = """query($login: String!) { organization(login: "contoso") { samlIdentityProvider {
+        externalIdentities(first: 5, login: $login) {
+          nodes { user { login } samlIdentity { nameId attributes { name value } } } } } } }"""
+    assert complaints({"query": query, "variables": {"login": "x"}}) == []
+
+    async def nodes(login: str) -> Any:
+        found = (await board.data(query, login=login))["organization"]["samlIdentityProvider"]
+        return found["externalIdentities"]["nodes"]
+
+    (found,) = await nodes("Approver-at-contoso")
+    (attribute,) = found["samlIdentity"]["attributes"]
+    assert (found["user"]["login"], attribute["value"]) == ("approver-at-contoso", object_id("approver"))
+    assert await nodes("stranger") == []

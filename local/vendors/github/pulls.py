@@ -103,7 +103,9 @@ async def merge(call: Call) -> Json:
     if wanted.get("sha", head) != head:
         raise ApiError(409, "Head branch was modified. Review and try the merge again.")
     rules = call.hosting.store.get(call.key(f"protection/{pull['base']}")) or {}
-    if (rules.get("required_pull_request_reviews") or {}).get("required_approving_review_count"):
+    said = call.hosting.kernel.vendor("github_issues")
+    needed = (rules.get("required_pull_request_reviews") or {}).get("required_approving_review_count")
+    if needed and not said.approved(repository, pull):
         raise ApiError(405, "At least 1 approving review is required by reviewers with write access.")
     try:
         tree = (await repository.text("merge-tree", "--write-tree", base, head)).splitlines()[0]
@@ -119,7 +121,8 @@ async def merge(call: Call) -> Json:
         await repository.update(f"refs/heads/{pull['base']}", sha, base)
     except GitError:
         raise ApiError(409, "Base branch was modified. Review and try the merge again.") from None
-    _save(call, pull | {"state": "closed", "merged_at": now(), "closed_at": now(), "merge_commit_sha": sha})
+    merged = {"state": "closed", "merged_at": now(), "closed_at": now(), "merge_commit_sha": sha}
+    _save(call, pull | merged | {"merger": call.actor})
     await call.hosting.moved(repository, f"refs/heads/{pull['base']}", base, sha, call.actor)
     return {"sha": sha, "merged": True, "message": "Pull Request successfully merged"}
 
@@ -130,7 +133,14 @@ def _save(call: Call, pull: Json) -> Json:
 
 def _shape(call: Call, pull: Json) -> Json:
     merged = bool(pull["merged_at"])
-    state = {"merged": merged, "mergeable": None if merged else True, "repository": call.repository.shape()}
+    by = shape("pull", {"actor": pull.get("merger") or pull["actor"]})["user"]
+    by |= {} if by["login"].endswith("[bot]") else {"type": "User"}
+    state = {
+        "merged": merged,
+        "merged_by": by if merged else None,
+        "mergeable": None if merged else True,
+        "repository": call.repository.shape(),
+    }
     state |= {"labels": call.hosting.kernel.vendor("github_issues").labels(call.repository, pull["number"])}
     return shape("pull", call.repository.facts | pull | state)
 

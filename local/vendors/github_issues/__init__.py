@@ -1,6 +1,8 @@
 """GitHub issues: opened, listed, closed and opened again. Numbers are shared with pull requests, as at GitHub.
 
-https://docs.github.com/rest/issues/issues
+Comments on both, and what people say in reviews of pull requests.
+
+https://docs.github.com/rest/issues/issues, /rest/issues/comments, /rest/pulls/reviews
 """
 
 import re
@@ -15,11 +17,11 @@ from local.vendors.kernel import Kernel, Store, Vendor
 from local.vendors.kernel.vendor import host_of
 
 REPO = "/repos/{owner}/{repo}"
-OURS = re.compile(r"/repos/[^/]+/[^/]+/issues(/\d+(/labels)?)?$")
+OURS = re.compile(r"/repos/[^/]+/[^/]+/(issues(/\d+(/labels|/comments)?|/comments/\d+)?|pulls/\d+/reviews)$")
 
 
-class Labels:
-    """What pull requests show of their labels: they are issues with these."""
+class Said:
+    """What pull requests show of their labels (they are issues with these), and who approved them."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -27,6 +29,11 @@ class Labels:
     def labels(self, repository: Any, number: int) -> list[Json]:
         found: list[Json] | None = self._store.get(f"{repository.id}/labels/{number:08}")
         return found or []
+
+    def approved(self, repository: Any, pull: Json) -> bool:
+        """Whether somebody else than the author approved it."""
+        found = [review for _, review in self._store.list(f"{repository.id}/review/{pull['number']:08}/")]
+        return any(review["state"] == "APPROVED" and review["user"]["login"] != pull["actor"] for review in found)
 
 
 def build(kernel: Kernel) -> Vendor:
@@ -38,10 +45,14 @@ def build(kernel: Kernel) -> Vendor:
         ("GET", one): _get,
         ("PATCH", one): _edit,
         ("POST", f"{one}/labels"): _add_labels,
+        ("GET", f"{one}/comments"): _comments,
+        ("POST", f"{one}/comments"): _comment,
+        ("DELETE", f"{REPO}/issues/comments/{{comment:[0-9]+}}"): _delete_comment,
+        ("POST", f"{REPO}/pulls/{{number:[0-9]+}}/reviews"): _review,
     }
     routes = [web.route(method, path, evidence.handler(work)) for (method, path), work in table.items()]
     takes = lambda request: host_of(request) == "api.github.com" and OURS.match(request.path) is not None  # noqa: E731
-    return Vendor("github_issues", (), routes, public=Labels(kernel.store("github_issues")), takes=takes)
+    return Vendor("github_issues", (), routes, public=Said(kernel.store("github_issues")), takes=takes)
 
 
 async def _listing(call: Call) -> web.Response:
@@ -71,7 +82,7 @@ async def _create(call: Call) -> web.Response:
     issue |= {f"{name}_url": f"{place}/{name}" for name in ("comments", "events")}
     issue |= {
         "labels_url": f"{place}/labels{{/name}}",
-        "user": shape("pull", {"actor": call.actor})["user"],
+        "user": _user(call),
         "state": "open",
         "state_reason": None,
     }
@@ -93,6 +104,66 @@ async def _add_labels(call: Call) -> web.Response:
     key = call.key(f"labels/{number:08}")
     call.store.put(key, _united(call.store.get(key) or [], wanted))
     return web.json_response(call.store.get(key))
+
+
+def _user(call: Call) -> Json:
+    """Who calls: an App, or a person."""
+    user: Json = shape("pull", {"actor": call.actor})["user"]
+    return user if call.actor.endswith("[bot]") else user | {"type": "User"}
+
+
+def _known(call: Call) -> int:
+    """The number of an issue or a pull request that is there."""
+    number = int(call.request.match_info["number"])
+    issue = call.store.get(call.key(f"issue/{number:08}"))
+    if issue is None and not call.kernel.vendor("github").has_pull(call.repository, number):
+        raise ApiError(404, "Not Found")
+    return number
+
+
+async def _comments(call: Call) -> web.Response:
+    return page(call.request, call.all(f"comment/{_known(call):08}/"))
+
+
+async def _comment(call: Call) -> web.Response:
+    number = _known(call)
+    if not isinstance(call.body.get("body"), str) or not call.body["body"].strip():
+        raise ApiError(422, "Validation Failed", resource="IssueComment", field="body", code="missing_field")
+    identifier = len(call.all("comment/")) + len(call.all("gone/")) + 1
+    place, shown = f"{call.url}/issues", f"https://github.com/{call.repository.full_name}/issues/{number}"
+    comment: Json = {"id": identifier, "node_id": f"IC_{identifier}", "url": f"{place}/comments/{identifier}"}
+    comment |= {"html_url": f"{shown}#issuecomment-{identifier}", "issue_url": f"{place}/{number}"}
+    comment |= {"body": call.body["body"], "user": _user(call), "author_association": "NONE"}
+    comment |= {"created_at": now(), "updated_at": now()}
+    call.store.put(call.key(f"comment/{number:08}/{identifier:08}"), comment)
+    return web.json_response(comment, status=201)
+
+
+async def _delete_comment(call: Call) -> web.Response:
+    wanted = int(call.request.match_info["comment"])
+    found = next((item for item in call.all("comment/") if item["id"] == wanted), None)
+    if found is None:
+        raise ApiError(404, "Not Found")
+    number = int(found["issue_url"].rpartition("/")[2])
+    call.store.delete(call.key(f"comment/{number:08}/{wanted:08}"))
+    call.store.put(call.key(f"gone/{wanted:08}"), {})
+    return web.Response(status=204)
+
+
+async def _review(call: Call) -> web.Response:
+    states = {"APPROVE": "APPROVED", "REQUEST_CHANGES": "CHANGES_REQUESTED", "COMMENT": "COMMENTED"}
+    number, event = _known(call), str(call.body.get("event"))
+    if event not in states:
+        raise ApiError(422, "Validation Failed", resource="PullRequestReview", field="event", code="invalid")
+    identifier = len(call.all("review/")) + 1
+    shown, place = f"https://github.com/{call.repository.full_name}/pull/{number}", f"{call.url}/pulls/{number}"
+    review: Json = {"id": identifier, "node_id": f"PRR_{identifier}", "user": _user(call), "state": states[event]}
+    review |= {"html_url": f"{shown}#pullrequestreview-{identifier}", "pull_request_url": place}
+    review |= {"body": str(call.body.get("body", "")), "author_association": "MEMBER", "submitted_at": now()}
+    review |= {"commit_id": call.body.get("commit_id")}
+    review["_links"] = {"html": {"href": shown}, "pull_request": {"href": place}}
+    call.store.put(call.key(f"review/{number:08}/{identifier:08}"), review)
+    return web.json_response(review)
 
 
 def _united(present: list[Json], wanted: list[Json]) -> list[Json]:

@@ -54,7 +54,7 @@ class Projects:
     """What the organisation has; repositories belong to the GitHub stand-in."""
 
     def __init__(self, kernel: Kernel) -> None:
-        self._kernel = kernel
+        self.kernel = kernel
         self._store = kernel.store("github_projects")
 
     def all(self) -> list[Json]:
@@ -63,7 +63,7 @@ class Projects:
 
     def repositories(self) -> list[Json]:
         """Every repository, as GitHub's REST API shows it."""
-        return [each.shape() for each in self._kernel.vendor("github").repositories()]
+        return [each.shape() for each in self.kernel.vendor("github").repositories()]
 
     def create(self, title: str, repositories: list[str]) -> Json:
         number = (self._store.get("number") or 0) + 1

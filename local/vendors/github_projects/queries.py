@@ -52,7 +52,9 @@ class Queries:
         if login.lower() != ORGANISATION:
             raise refused("NOT_FOUND", f"Could not resolve to an Organization with the login of '{login}'.")
         listing = self._listing(self.projects.all)
-        return {"id": ORGANISATION_NODE, "login": ORGANISATION, "projectsV2": listing}
+        provider = lambda _: {"externalIdentities": self.projects.kernel.vendor("github_saml").identities}  # noqa: E731
+        shown = {"id": ORGANISATION_NODE, "login": ORGANISATION, "projectsV2": listing}
+        return shown | {"samlIdentityProvider": provider}
 
     def _find_repository(self, _: object, owner: str, name: str, **_more: object) -> Json:
         wanted = f"{owner}/{name}".lower()
