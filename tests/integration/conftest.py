@@ -2,6 +2,8 @@
 
 import os
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 
 import aiohttp.connector
 import pytest
@@ -63,14 +65,37 @@ def backstage(request: pytest.FixtureRequest, world: World, monkeypatch: pytest.
 @pytest.fixture
 async def world(estate: World, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
     """The product sees the stand-ins; afterwards its connections of this event loop are closed and faults are gone."""
-    stack = estate.stack
+    async with seeing(estate, monkeypatch):
+        yield estate
+        estate.heal()
+
+
+@pytest.fixture
+async def hosted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
+    """A local run of the test's own whose host the test starts: until then no sweep touches what it makes."""
+    settings = {"ARCHETYPES_FOLDER": str(tmp_path / "archetypes")}
+    stack = Stack(tmp_path / "stack", host_environment=settings)
+    stack.claim()
+    try:
+        stack.start_vendors()
+        aiohttp.connector._SSL_CONTEXT_VERIFIED.load_verify_locations(str(stack.ca_bundle))
+        with closing(World(stack)) as world:
+            async with seeing(world, monkeypatch):
+                yield world
+    finally:
+        stack.stop()
+
+
+@asynccontextmanager
+async def seeing(world: World, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
+    """The product of this process calls the world's vendors; afterwards its connections are closed."""
+    stack = world.stack
     for name, value in stack.product_environment().items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("SSL_CERT_FILE", str(stack.directory / "ca" / "ca.pem"))  # 100 public roots less to read
-    yield estate
-    estate.heal()
+    yield
     if _arm._budgets():
-        await estate.unpause()
+        await world.unpause()
     await _http._client().aclose()
     for table in _table._ready():
         await table.close()
