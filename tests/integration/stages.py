@@ -19,12 +19,13 @@ from shared.models.operations import OperationRecord
 from shared.models.records import RequestRecord
 from shared.register import orphans, tombstones
 from tests.integration.day2 import active, ask, group_of, perform, rows
+from tests.integration.detections import Detection, tag
 from tests.integration.test_alert_responses import alert, database, incidents, metric, size_of
 from tests.integration.test_backups import groups, server, settle
 from tests.integration.test_clean_up import COMPUTE, NETWORK, TAG, address, disk
 from tests.integration.test_clean_up import tags_of as shown_tags
 from tests.integration.test_compliance import Policies
-from tests.integration.test_drift import Detection, issues, tag
+from tests.integration.test_drift import issues
 from tests.integration.test_off_hours import EVENING, scheduled, state
 from tests.integration.test_rotation import Secret, make, regenerated
 from tests.integration.test_tags import account, tags_of
