@@ -1,6 +1,7 @@
 """Commands that nobody could take: looking at them, sending them once more, giving them up."""
 
 import re
+from collections.abc import Awaitable
 from dataclasses import asdict
 from typing import Any
 
@@ -10,14 +11,16 @@ from pydantic.alias_generators import to_camel
 from shared import authorisation
 from shared.authorisation import CONTROL_COMMANDS
 from shared.clients import service_bus
+from shared.clock import utc_now
 from shared.errors import RequestRejectedError
-from shared.log import LOGGER
 from shared.models import Model
+from shared.models.commands import DecidedDeadLetter
 from shared.register import commands
 from triggers._http import Answer, Call, endpoint
 
 _MAIN = "commands/dead-letters"
 _SHOWN = 100
+REPLAY, DISCARD = "replay", "discard"
 
 
 class CommandDeadLetters(Model):
@@ -59,9 +62,12 @@ async def replay_command(call: Call) -> Answer:
     """Send a dead letter again; three times at most, and a repeat of this call sends nothing twice."""
     authorisation.require(call.caller, CONTROL_COMMANDS)
     sequence = _sequence(call)
-    identifier = await service_bus.replay(sequence)
-    LOGGER.warning("%s replays the dead letter %s as %s", call.caller.id, sequence, identifier)
-    return Answer(202, ReplayedCommand(id=identifier).document())
+    held = await commands.decided(sequence)
+    if held is None:
+        held = await _decide(call, sequence, REPLAY, await service_bus.copy_id(sequence))
+    _require(held, REPLAY)
+    await _unless_gone(service_bus.replay(sequence))
+    return Answer(202, ReplayedCommand(id=held.copy_id).document())
 
 
 @endpoint(
@@ -72,12 +78,39 @@ async def replay_command(call: Call) -> Answer:
     answers={204: "It is gone."},
 )
 async def discard_command(call: Call) -> Answer:
-    """Take a dead letter away for good."""
+    """Take a dead letter away for good; a repeat changes nothing."""
     authorisation.require(call.caller, CONTROL_COMMANDS)
     sequence = _sequence(call)
-    await service_bus.discard(sequence)
-    LOGGER.warning("%s discards the dead letter %s", call.caller.id, sequence)
+    held = await commands.decided(sequence)
+    if held is None:
+        await service_bus.require_dead_letter(sequence)
+        held = await _decide(call, sequence, DISCARD)
+    _require(held, DISCARD)
+    await _unless_gone(service_bus.discard(sequence))
     return Answer(204)
+
+
+async def _decide(call: Call, sequence: int, decision: str, copy_id: str = "") -> DecidedDeadLetter:
+    """Record the decision before anything is done: whoever dies afterwards finds it and finishes the work."""
+    record = DecidedDeadLetter(
+        sequence=sequence, decision=decision, copy_id=copy_id, actor=call.caller.id, at=utc_now()
+    )
+    return await commands.decide(record)
+
+
+def _require(held: DecidedDeadLetter, decision: str) -> None:
+    if held.decision != decision:
+        detail = f"Somebody decided otherwise about the dead letter {held.sequence}: {held.decision}."
+        raise RequestRejectedError("decided-otherwise", detail, status=409)
+
+
+async def _unless_gone(work: Awaitable[object]) -> None:
+    """Do what was decided; a dead letter that is gone shows that it was done before."""
+    try:
+        await work
+    except RequestRejectedError as error:
+        if error.code != "unknown-dead-letter":
+            raise
 
 
 def _sequence(call: Call) -> int:

@@ -87,6 +87,16 @@ async def dead_letters() -> list[DeadLetter]:
         return [_dead_letter(message) for message in found]
 
 
+async def copy_id(sequence: int) -> str:
+    """The id that a replay of this dead letter will have.
+
+    Raises:
+        RequestRejectedError: 404, there is none; 409, it was replayed often enough.
+    """
+    async with _client() as client, _dead(client) as dead:
+        return _copy_id(_replayable(await _peek(dead, sequence)))
+
+
 async def replay(sequence: int) -> str:
     """Send a dead letter once more, at the end of its session, and take it away; returns the new message's id.
 
@@ -98,15 +108,17 @@ async def replay(sequence: int) -> str:
     """
     async with _client() as client, _dead(client) as dead:
         message = await _peek(dead, sequence)
-        letter = _dead_letter(message)
-        if letter.replays >= MOST_REPLAYS:
-            detail = f"{letter.original_id} was replayed {letter.replays} times: mend what it needs, and discard it."
-            raise RequestRejectedError("replayed-too-often", detail, status=409)
-        copy = _copy(message, letter)
+        copy = _copy(message, _replayable(message))
         async with client.get_queue_sender(QUEUE) as sender:
             await sender.send_messages(copy, timeout=_SECONDS)
         await _remove(dead, sequence)
     return str(copy.message_id)
+
+
+async def require_dead_letter(sequence: int) -> None:
+    """Demand that there is such a dead letter; raises RequestRejectedError (404)."""
+    async with _client() as client, _dead(client) as dead:
+        await _peek(dead, sequence)
 
 
 async def discard(sequence: int) -> None:
@@ -167,6 +179,18 @@ def _dead_letter(message: "ServiceBusReceivedMessage") -> DeadLetter:
     )
 
 
+def _replayable(message: "ServiceBusReceivedMessage") -> DeadLetter:
+    letter = _dead_letter(message)
+    if letter.replays >= MOST_REPLAYS:
+        detail = f"{letter.original_id} was replayed {letter.replays} times: mend what it needs, and discard it."
+        raise RequestRejectedError("replayed-too-often", detail, status=409)
+    return letter
+
+
+def _copy_id(letter: DeadLetter) -> str:
+    return f"{letter.original_id}#r{letter.replays + 1}"
+
+
 def _copy(message: "ServiceBusReceivedMessage", letter: DeadLetter) -> Any:
     from azure.servicebus import ServiceBusMessage  # noqa: PLC0415 - heavy
 
@@ -177,7 +201,7 @@ def _copy(message: "ServiceBusReceivedMessage", letter: DeadLetter) -> Any:
     properties |= {"original-id": letter.original_id, "replay-count": number}
     return ServiceBusMessage(
         b"".join(message.body),
-        message_id=f"{letter.original_id}#r{number}",
+        message_id=_copy_id(letter),
         session_id=message.session_id,
         subject=message.subject,
         content_type=message.content_type,

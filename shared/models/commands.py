@@ -44,3 +44,20 @@ class RejectedCommand(Model):
     code: str
     detail: str
     at: str
+
+
+class DecidedDeadLetter(Model):
+    """What a person decided about a dead letter; the first decision stands.
+
+    Attributes:
+        sequence: its number in the queue.
+        decision: ``replay`` or ``discard``.
+        copy_id: id of the message that a replay sends.
+    """
+
+    schema_version: int = 1
+    sequence: int
+    decision: str
+    copy_id: str = ""
+    actor: str
+    at: str

@@ -26,8 +26,9 @@ async def remove_events(before: datetime, rounds: int) -> int:
 
 
 async def remove_rejected_commands(before: datetime, rounds: int) -> int:
-    """Remove the reasons of rejected commands; the audit trail keeps that they were rejected."""
-    condition = f"PartitionKey eq '{commands.PARTITION}' and kind eq 'rejected-command'"
+    """Remove the reasons of rejected commands and what was decided about dead letters; the audit trail keeps both."""
+    kinds = "(kind eq 'rejected-command' or kind eq 'dead-letter')"
+    condition = f"PartitionKey eq '{commands.PARTITION}' and {kinds}"
     return await _remove(condition, before, rounds)
 
 

@@ -11,12 +11,17 @@ from azure.servicebus.aio import ServiceBusClient
 from shared.clients import service_bus
 from shared.clients.service_bus import ServiceBusSettings
 from shared.errors import RequestRejectedError, TransientIntegrationError
+from shared.identity import Caller
 from shared.models.records import RequestRecord
 from shared.register import audit, commands, operations
 from tests.integration.day2 import active
-from tests.integration.world import DurableClient, World
+from tests.integration.world import DurableClient, World, caller
 from triggers import service_bus_commands
+from triggers._http import Call
+from triggers.http_command_dead_letters import discard_command, replay_command
 from triggers.service_bus_commands import take_command
+
+OPERATOR = caller("operator", "Operator")
 
 
 class _DiedError(BaseException):
@@ -129,3 +134,44 @@ async def test_a_dead_letter_is_replayed_under_a_new_name_and_never_twice(monkey
             await service_bus.replay(numbers["worn"])
         await service_bus.discard(numbers["dead0"])
         assert [letter.id for letter in await service_bus.dead_letters()] == ["worn"]
+
+
+@pytest.mark.usefixtures("world")
+async def test_what_a_person_decided_about_a_dead_letter_is_done_once_and_stands(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with ServiceBusClient.from_connection_string(ServiceBusSettings().servicebus) as client:
+        numbers = await _bury(client, "app-d", again={}, away={})
+
+        async def die(*_: object) -> None:
+            raise _DiedError
+
+        for name in ("replay", "discard"):  # after the decision, before anything is done
+            letter, handle = {"replay": ("again", replay_command), "discard": ("away", discard_command)}[name]
+            with monkeypatch.context() as patch:
+                patch.setattr(service_bus, name, die)
+                with pytest.raises(_DiedError):
+                    await handle(_decision(numbers[letter]))
+        for _ in range(2):
+            answer = await replay_command(_decision(numbers["again"]))
+            assert (answer.status, answer.document) == (202, {"id": "again#r1"})
+            assert (await discard_command(_decision(numbers["away"]))).status == 204
+        for handle, letter in ((replay_command, "away"), (discard_command, "again")):
+            with pytest.raises(RequestRejectedError) as refused:
+                await handle(_decision(numbers[letter]))
+            assert refused.value.code == "decided-otherwise"
+        with pytest.raises(RequestRejectedError) as forbidden:
+            await replay_command(_decision(numbers["again"], caller("somebody", "Requester")))
+        assert forbidden.value.status == 403
+        async with client.get_queue_receiver("commands", session_id="app-d") as receiver:
+            assert [message.message_id for message in await receiver.peek_messages(10)] == ["again#r1"]
+    left = {letter.sequence for letter in await service_bus.dead_letters()}
+    assert not left & set(numbers.values())
+    trail = await audit.of_application(commands.PARTITION)
+    told = [entry.action for entry in trail if entry.request_id in {f"dead-letter:{n}" for n in numbers.values()}]
+    assert sorted(told) == ["discard-command", "replay-command"]
+
+
+def _decision(sequence: int, who: Caller = OPERATOR) -> Call:
+    client: Any = DurableClient()
+    return Call(who, {"sequence": str(sequence)}, {}, {}, client, b"", "/api/commands/dead-letters")
