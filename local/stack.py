@@ -155,9 +155,16 @@ class Stack:
 
     def restart_vendors(self) -> None:
         """Kill the stand-ins without warning and start them again; Azurite and the host go on."""
-        self._processes["vendors"].kill()
-        self._launch(self._processes["vendors"])
-        self._processes["vendors"].require_ready(self._ready_file("vendors").exists, 30)
+        self._restart("vendors")
+
+    def restart_service_bus(self) -> None:
+        """Kill the broker without warning and start it again; everybody else goes on."""
+        self._restart("service_bus")
+
+    def _restart(self, name: str) -> None:
+        self._processes[name].kill()
+        self._launch(self._processes[name])
+        self._processes[name].require_ready(self._ready_file(name).exists, 30)
         self._remember()
 
     def attach(self) -> bool:
