@@ -157,7 +157,7 @@ class _Removal:
 async def _remove(application: str, row: ActionRecord, permit: Permit) -> Done:
     orphan = await orphans.find(application, row.action.target)
     if orphan is None:
-        return Done(detail="it is no orphan any more", gone=True)
+        return await _buried_before(application, row)
     removal = _Removal(row, orphan, kind_of(orphan.kind), tombstone_id(orphan))
     document = await read_resource(orphan.resource, removal.kind.version)
     if document is None:
@@ -258,6 +258,19 @@ async def _bury(removal: _Removal) -> Done:
     detail = f"{orphan.resource} removed ({record.policy}); {record.id} keeps it until {record.keep_until}"
     entry = Entry(f"{record.id}:removed", utc_now(), "appstore", "clean-up", record.operation_id, detail[:1000])
     await tombstones.settle(record, lambda old: old.model_copy(update={"state": TombstoneState.KEPT}), entry)
+    return _buried(record)
+
+
+async def _buried_before(application: str, row: ActionRecord) -> Done:
+    """There is no orphan: an earlier try of this very removal ended it, or somebody uses it again."""
+    async for record in tombstones.of_application(application):
+        ours = (record.operation_id, record.resource.lower()) == (row.operation_id, row.action.target.lower())
+        if ours and record.state is not TombstoneState.PREPARED:
+            return _buried(record)
+    return Done(detail="it is no orphan any more", gone=True)
+
+
+def _buried(record: TombstoneRecord) -> Done:
     return Done(detail=f"removed; {record.id} can bring it back", result={"tombstone": record.id})
 
 
