@@ -10,7 +10,7 @@ from orchestrators._day2 import OPERATIONS
 from shared.models.operations import ActionState, OperationRecord, OperationState
 from tests.integration.day2 import WorkerDiedError, rows
 from tests.integration.stages import STAGES, Play, Scene, Stage, run
-from tests.integration.wire import dying_after_each, failing, watched
+from tests.integration.wire import dying_after_each, dying_after_rows, failing, watched
 from tests.integration.world import World
 
 S = OperationState
@@ -89,6 +89,24 @@ async def test_killed_after_each_call_it_goes_on(scene: Scene, stage: Stage) -> 
             else:
                 break
     assert deaths >= stage.calls
+    await ended_well(stage, play, done)
+
+
+@each(6)
+async def test_killed_after_each_row_of_the_register_it_goes_on(scene: Scene, stage: Stage) -> None:
+    play = await stage.set(scene)
+    asked = await stage.ask(play)
+    history: list[dict[str, Any]] = []
+    deaths = 0
+    with dying_after_rows():
+        while True:
+            try:
+                done = await run(play, asked, history=history)
+            except WorkerDiedError:
+                deaths += 1
+            else:
+                break
+    assert deaths > len(history)
     await ended_well(stage, play, done)
 
 

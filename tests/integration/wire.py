@@ -1,6 +1,7 @@
 """What the product sends over the wire: every call that changes something, and what befalls one of them."""
 
 import re
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -8,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from azure.data.tables.aio import TableClient
 
 from tests.integration.day2 import WorkerDiedError
 from tests.integration.world import World
@@ -75,6 +77,24 @@ def dying_after_each() -> Befalls:
             raise WorkerDiedError(f"{request.method} {request.url}")
 
     return die
+
+
+@contextmanager
+def dying_after_rows(times: int = 3) -> Iterator[None]:
+    """The worker dies when rows of the register were written, so often for each: they are there, nobody knows."""
+    died, submit = Counter[tuple[str, ...]](), TableClient.submit_transaction
+
+    async def commit(table: TableClient, operations: Any, **options: Any) -> Any:
+        done = await submit(table, operations, **options)
+        rows = tuple(sorted(str(operation[1]["RowKey"]) for operation in operations))
+        died[rows] += 1
+        if died[rows] <= times:
+            raise WorkerDiedError(" ".join(rows))
+        return done
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TableClient, "submit_transaction", commit)
+        yield
 
 
 def failing(world: World, number: int, *, on: bool = False, **fault: Any) -> Befalls:
