@@ -164,6 +164,20 @@ async def test_a_stale_alert_changes_nothing(world: World, application: RequestR
     assert world.committed(before, "PATCH", "flexibleServers") == 0
 
 
+async def test_told_to_be_over_before_it_was_told_at_all_it_changes_nothing(
+    world: World, application: RequestRecord, rules: Any
+) -> None:
+    del rules
+    server = database(world, application)
+    metric(world, server, 40)
+    before = world.position()
+    for condition in ("Resolved", "Fired", "Resolved", "Fired"):
+        done = await respond(application, server, condition=condition)
+        assert done.state is S.SUCCEEDED, done.problem
+    assert world.committed(before, "PATCH", "flexibleServers") == 0
+    assert incidents(world, server) == []
+
+
 async def test_the_cool_down_is_kept_and_the_alert_becomes_an_incident(
     world: World, application: RequestRecord, rules: Any
 ) -> None:

@@ -8,10 +8,14 @@ import pytest
 
 from orchestrators._day2 import OPERATIONS
 from shared.models.operations import ActionState, OperationRecord, OperationState
+from shared.register import operations
 from tests.integration.day2 import WorkerDiedError, rows
 from tests.integration.stages import STAGES, Play, Scene, Stage, run
+from tests.integration.test_events import OPERATOR
 from tests.integration.wire import dying_after_each, dying_after_rows, failing, watched
-from tests.integration.world import World
+from tests.integration.world import DurableClient, World
+from triggers._http import Call
+from triggers.http_operations import retry_operation
 
 S = OperationState
 FAULTS: dict[str, dict[str, Any]] = {
@@ -19,6 +23,12 @@ FAULTS: dict[str, dict[str, Any]] = {
     "failed": {"mode": "status", "status": 500, "headers": {"Retry-After": "30"}},
     "failed-after-commit": {"mode": "status_after", "status": 500, "headers": {"Retry-After": "30"}},
     "timeout-after-commit": {"mode": "drop_after"},
+}
+
+REFUSAL: dict[str, Any] = {
+    "mode": "status",
+    "status": 403,
+    "body": {"error": {"code": "AuthorizationFailed", "message": "the App Store may not do this here"}},
 }
 
 
@@ -110,6 +120,28 @@ async def test_killed_after_each_row_of_the_register_it_goes_on(scene: Scene, st
     await ended_well(stage, play, done)
 
 
+# Renewing a key has no condition, and two may do it at the same instant.
+TOGETHER = [stage for stage in STAGES if stage.operation not in {"rotate-secret", "revoke-secret", "detect-drift"}]
+
+# Not what takes a pipeline; and the alert of the useful response is over when it is tried again.
+AGAIN = [stage for stage in STAGES if str(stage) not in {"respond-to-alert", "detect-drift"}]
+
+
+def some(stages: list[Stage], share: int) -> pytest.MarkDecorator:
+    """These stages, every ``share``-th in the suite."""
+    marks = [[pytest.mark.long] * (place % share > 0) for place in range(len(stages))]
+    cases = zip(stages, marks, strict=True)
+    return pytest.mark.parametrize("stage", [pytest.param(stage, marks=own, id=str(stage)) for stage, own in cases])
+
+
+@some(TOGETHER, 4)
+async def test_run_by_three_workers_at_once_it_happens_once(scene: Scene, stage: Stage) -> None:
+    play = await stage.set(scene)
+    asked = await stage.ask(play)
+    done = await asyncio.gather(*(run(play, asked) for _ in range(3)))
+    await ended_well(stage, play, done[0])
+
+
 @each(7, *FAULTS, calls=True)
 async def test_a_call_that_fails_once_heals(scene: Scene, stage: Stage, number: int, fault: str) -> None:
     play = await stage.set(scene)
@@ -119,13 +151,27 @@ async def test_a_call_that_fails_once_heals(scene: Scene, stage: Stage, number: 
     await ended_well(stage, play, done)
 
 
+@some(AGAIN, 4)
+async def test_what_was_refused_is_done_when_it_is_allowed_and_tried_again(scene: Scene, stage: Stage) -> None:
+    play = await stage.set(scene)
+    asked = await stage.ask(play)
+    with watched(before=failing(scene.world, 1, on=True, **REFUSAL)):
+        parked = await run(play, asked)
+    assert parked.state is S.PARKED, parked.state
+    client: Any = DurableClient()
+    place = {"name": parked.application, "operation": parked.id}
+    headers = {"content-type": "application/json", "idempotency-key": f"retry-{parked.id}"}
+    await retry_operation(Call(OPERATOR, place, {}, headers, client, b"{}", "/api"))
+    again = await operations.get(parked.application, parked.id)
+    play.given(again)
+    await ended_well(stage, play, await run(play, again))
+
+
 @each(4, calls=True)
 async def test_what_is_refused_for_good_is_told(scene: Scene, stage: Stage, number: int) -> None:
     play = await stage.set(scene)
     asked = await stage.ask(play)
-    body = {"error": {"code": "AuthorizationFailed", "message": "the App Store may not do this here"}}
-    refusal = {"mode": "status", "status": 403, "body": body}
-    with watched(before=failing(scene.world, number, on=True, **refusal)):
+    with watched(before=failing(scene.world, number, on=True, **REFUSAL)):
         done = await run(play, asked)
     assert done.state in {S.PARTIAL, S.PARKED}, done.state
     assert done.problem
