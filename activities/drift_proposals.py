@@ -133,6 +133,9 @@ async def _ended(row: ProposalRecord, pull: github.PullAnswer, found: list[Diffe
             row.digest if same or row.state is _S.OPEN else ""
         )  # an update may have been cut off before it was seen
         return await proposals.replace(row, state=_S.DECLINED, digest=digest, detail="closed without a merge", **known)
+    if pull.base.ref != "main":  # where no review was needed, perhaps
+        detail = f"merged into {pull.base.ref}, not into main"
+        return await proposals.replace(row, state=_S.DECLINED, detail=detail, **known)
     if not same:
         await _tell(row, pull.number, "others", _OTHERS)
         return await proposals.replace(row, state=_S.CLOSED, detail=_OTHERS, **known)

@@ -20,9 +20,10 @@ _CHOICE = (
     "",
     "If what is there is right, change the code by a request. This closes by itself when the findings are gone.",
 )
-_ROWS = 100
+_MOST = 50_000  # characters of the table: GitHub takes 65,536 for the whole text
 _LONGEST = 300
-_UNSEEN = re.compile(r"[^\x20-\x7e\u00a1-\u02ff\u0370-\u1fff]")  # controls, invisible and direction-changing characters
+# What ends a cell whatever stands before it; controls, invisible and direction-changing characters.
+_UNSEEN = re.compile(r"[^\x20-\x7b\x7d\x7e\u00a1-\u02ff\u0370-\u1fff]")
 
 
 def branch(environment: str) -> str:
@@ -70,8 +71,14 @@ def title(environment: str, differences: Sequence[Difference]) -> str:
 def body(environment: str, differences: Sequence[Difference]) -> str:
     """Text of the pull request."""
     worst_first = sorted(differences, key=lambda item: (item.severity, item.address, item.attribute))
-    rows = [_row(item) for item in worst_first[:_ROWS]]
-    more = [f"\n{len(worst_first) - _ROWS} more are in the file."] if len(worst_first) > _ROWS else []
+    rows, size = [], 0
+    for item in worst_first:
+        row = _row(item)
+        size += len(row)
+        if size > _MOST:
+            break
+        rows.append(row)
+    more = [f"\n{len(worst_first) - len(rows)} more are in the file."] if len(worst_first) > len(rows) else []
     lines = [
         f"`{environment}` is not as its code says:",
         "",
@@ -92,10 +99,12 @@ def _row(item: Difference) -> str:
 
 def code(text: str) -> str:
     """A text as code in a table's cell, whatever is in it."""
-    plain = _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
-    plain = plain.replace("<!--", "<\\u0021--")  # the App Store's own marks are comments
+    plain = _UNSEEN.sub(_escaped, text).replace("<!--", "<\\u0021--")  # the App Store's own marks are comments
     plain = plain if len(plain) <= _LONGEST else f"{plain[: _LONGEST - 3]}..."
     longest = max((len(run) for run in re.findall(r"`+", plain)), default=0)
     fence = "`" * (longest + 1)
-    inner = plain.replace("|", "\\|")
-    return f"{fence} {inner} {fence}" if longest else f"{fence}{inner}{fence}"
+    return f"{fence} {plain} {fence}" if longest else f"{fence}{plain}{fence}"
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return f"\\u{ord(found[0]):04x}"

@@ -71,6 +71,7 @@ class PullAnswer(Model):
     title: str = ""
     body: str | None = None
     head: _Head
+    base: _Head
     merged_at: str | None = None
     merge_commit_sha: str | None = None
     merged_by: _Account | None = None

@@ -13,10 +13,9 @@ from shared import authorisation
 from shared.authorisation import subject_of
 from shared.clients import _http
 from shared.clock import utc_now
-from shared.drift_proposals import branch, digest_of, path
+from shared.drift_proposals import branch, path
 from shared.errors import TransientIntegrationError, VendorCall
 from shared.models.controls import KillSwitch
-from shared.models.drift import Difference
 from shared.models.drift_proposals import ProposalRecord, ProposalState
 from shared.models.operations import OperationRecord, OperationState
 from shared.models.records import Decision, RequestRecord
@@ -143,7 +142,7 @@ async def test_hostile_values_stay_values(case: Case) -> None:
     (line,) = [text for text in pull["body"].splitlines() if "sku_name" in text]
     assert "<!--" not in pull["body"]
     assert "\u202e" not in pull["body"]
-    assert '``` "x`` \\|<\\u0021-- appstore-finding' in line, "inside a fence that is longer than any in the value"
+    assert '``` "x`` \\u007c<\\u0021-- appstore-finding' in line, "inside a fence that is longer than any in the value"
     raw = base64.b64decode(case.world.github(f"{case.place}/contents/{path('dev')}?ref=drift/dev")["content"])
     assert raw.isascii()
     assert json.loads(case.file("drift/dev")["findings"][0]["is"]) == HOSTILE, "and nothing of it is lost"
@@ -170,6 +169,16 @@ async def test_closed_by_a_person_it_is_not_opened_again_for_the_same_findings(c
     case.close(row.number or 0)
     assert (await case.told([])).state is _S.CLOSED
     assert (await case.told(size("B_Standard_B4ms"))).state is _S.OPEN, "it was gone in between"
+
+
+async def test_merged_into_another_branch_it_is_no_wish(case: Case) -> None:
+    row = await case.told(size())
+    head = case.world.github(f"{case.place}/git/ref/heads/main")["object"]["sha"]
+    case.world.github(f"{case.place}/git/refs", "POST", {"ref": "refs/heads/mine", "sha": head})
+    case.world.github_as(MERGER, f"{case.place}/pulls/{row.number}", "PATCH", {"base": "mine"})
+    case.merge(row.number or 0)
+    assert (await case.look()).state is _S.DECLINED
+    assert (await case.asked(), case.states()) == ([], ["merged"])
 
 
 async def test_a_merge_is_a_wish_once_and_who_merged_cannot_approve(case: Case) -> None:
@@ -236,7 +245,8 @@ async def test_a_file_that_somebody_changed_is_no_wish_for_what_it_says(case: Ca
     assert (await case.asked(), case.states()) == ([], ["open", "merged"])
 
 
-@pytest.mark.parametrize("login", ["stranger", pytest.param("dependabot[bot]", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("login", ["stranger", "dependabot[bot]"])
 async def test_a_merge_by_somebody_unknown_applies_nothing_and_says_so_once(case: Case, login: str) -> None:
     row = await case.told(size())
     case.merge(row.number or 0, login)
@@ -451,14 +461,3 @@ async def test_killed_between_the_asking_and_its_row_the_sweep_asks_for_the_same
     assert (await case.row()).state is _S.MERGED
     assert len(await case.asked()) == 1
     assert (await case.row()).state is _S.ASKED
-
-
-def test_the_digest_does_not_depend_on_the_order() -> None:
-    one, two = (
-        Difference.model_validate(
-            {"address": f"a.{name}", "type": "t", "attribute": "x", "kind": "changed", "severity": "low",
-             "driftClass": "propose", "expected": "1", "actual": name}
-        )
-        for name in "ab"
-    )  # fmt: skip
-    assert digest_of([one, two]) == digest_of([two, one]) != digest_of([one])
