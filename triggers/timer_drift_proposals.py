@@ -18,7 +18,7 @@ _S = ProposalState
 
 
 async def watch_drift_proposals(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the host sets it
-    """Look at so many as one round may; the next round begins with those that were left."""
+    """Look at so many as one round may; each round begins at another place."""
     await look_at(datetime.now(UTC))
 
 
@@ -31,7 +31,7 @@ async def look_at(now: datetime) -> None:
         try:
             await _settle(row)
         except TransientIntegrationError as error:
-            LOGGER.warning("GitHub does not answer, the next round looks at the rest: %s", error)
+            LOGGER.warning("GitHub does not answer, the rest waits for another round: %s", error)
             return
         except Exception:  # noqa: BLE001 - one that cannot be looked at does not keep the others from it
             LOGGER.exception("the proposal of %s %s could not be looked at", row.application, row.environment)
