@@ -153,15 +153,8 @@ class Stack:
         """Stop the host as a deployment does; the rest goes on."""
         self._processes["host"].stop()
 
-    def restart_vendors(self) -> None:
-        """Kill the stand-ins without warning and start them again; Azurite and the host go on."""
-        self._restart("vendors")
-
-    def restart_service_bus(self) -> None:
-        """Kill the broker without warning and start it again; everybody else goes on."""
-        self._restart("service_bus")
-
-    def _restart(self, name: str) -> None:
+    def restart(self, name: str) -> None:
+        """Kill the stand-ins ("vendors") or the broker ("service_bus"), and start it again; all others go on."""
         self._processes[name].kill()
         self._launch(self._processes[name])
         self._processes[name].require_ready(self._ready_file(name).exists, 30)

@@ -76,7 +76,7 @@ def _break(stack: Stack, relay: Relay, misfortune: str) -> None:
     if misfortune == "drop":
         relay.drop()
     elif misfortune == "broker":
-        stack.restart_service_bus()
+        stack.restart("service_bus")
     elif misfortune == "host":
         stack.kill_host()
         stack.start_host()
