@@ -82,18 +82,23 @@ def dying_after_each() -> Befalls:
 @contextmanager
 def dying_after_rows(times: int = 3) -> Iterator[None]:
     """The worker dies when rows of the register were written, so often for each: they are there, nobody knows."""
-    died, submit = Counter[tuple[str, ...]](), TableClient.submit_transaction
+    died = Counter[tuple[str, ...]]()
 
-    async def commit(table: TableClient, operations: Any, **options: Any) -> Any:
-        done = await submit(table, operations, **options)
-        rows = tuple(sorted(str(operation[1]["RowKey"]) for operation in operations))
-        died[rows] += 1
-        if died[rows] <= times:
-            raise WorkerDiedError(" ".join(rows))
-        return done
+    def dying(write: Any) -> Any:
+        async def commit(table: TableClient, written: Any, **options: Any) -> Any:
+            done = await write(table, written, **options)
+            entities = [written] if "RowKey" in written else [operation[1] for operation in written]
+            rows = tuple(sorted(str(entity["RowKey"]) for entity in entities))
+            died[rows] += 1
+            if died[rows] <= times:
+                raise WorkerDiedError(" ".join(rows))
+            return done
+
+        return commit
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(TableClient, "submit_transaction", commit)
+        for name in ("submit_transaction", "create_entity", "update_entity", "upsert_entity"):
+            patch.setattr(TableClient, name, dying(getattr(TableClient, name)))
         yield
 
 
