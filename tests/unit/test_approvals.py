@@ -232,6 +232,7 @@ def _seats(rule: dict[str, Any], *, escalated: bool) -> list[set[str] | None]:
 def _same(decisions: list[Decision]) -> set[frozenset[str]]:
     """Pairs of names that are one person: the relation is composed with itself until nothing is new."""
     pairs = {frozenset({one.principal, one.on_behalf_of or one.principal}) for one in decisions}
+    pairs |= {frozenset({one.principal}) for one in decisions}  # and everybody is the same as oneself
     while True:
         more = pairs | {frozenset({a, b}) for x, y in combinations(pairs, 2) if x & y for a in x for b in y}
         if more == pairs:
