@@ -21,6 +21,7 @@ class BackupRule(Model):
     retention_days: int = Field(ge=1, le=35)
     drill_days: int = Field(ge=0)
     rto_minutes: float = Field(gt=0)
+    rpo_minutes: float = Field(gt=0)
 
 
 def backup_rule(environment: str, path: Path | None = None) -> BackupRule:

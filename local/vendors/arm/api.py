@@ -75,6 +75,7 @@ class Api:
             raise ArmError(404, "InvalidResourceType", f"No resource can be read from the path '{path}'.")
         self._require_subscription(target)
         if target.is_collection:
+            self._require_group(target)
             return self._keys(target, request, body) or answer_collection(self, self._estate, target, request)
         actions = {"GET": self._get, "HEAD": self._head, "PUT": self.put, "PATCH": self._patch, "DELETE": self.delete}
         if request.method not in actions:

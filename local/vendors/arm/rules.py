@@ -223,6 +223,10 @@ def storage_account(estate: Estate, target: ResourceId, resource: Resource, befo
     _unique(estate, target, before, "StorageAccountAlreadyTaken")
     resource["sku"]["tier"] = resource["sku"]["name"].partition("_")[0]
     resource["properties"]["primaryEndpoints"] = {"blob": f"https://{target.name}.blob.core.windows.net/"}
+    kept = resource["properties"].get("blobService", {})  # the azurerm stand-in says it with the account
+    service = f"{target.path}/blobServices/default"
+    if before is None or kept:
+        estate.put({"id": service, "name": "default", "type": f"{target.type}/blobServices", "properties": kept})
 
 
 def _unique(estate: Estate, target: ResourceId, before: Resource | None, code: str) -> None:
