@@ -61,3 +61,6 @@ class AppStoreSettings(Settings):
     drift_parallel: int = Field(
         default=5, ge=0, description="Environments that the daily comparison takes up at once; 0: only on request."
     )
+    drill_parallel: int = Field(
+        default=2, ge=0, description="Restore drills that are due and run at once; 0: only on request."
+    )

@@ -9,7 +9,7 @@ from orchestrators._day2 import OPERATIONS, Operation
 from shared import operation_records
 from shared.errors import RequestRejectedError
 from shared.log import LOGGER
-from shared.models.operations import AskedOperation, OperationInput, OperationRecord, OperationState
+from shared.models.operations import AskedOperation, Occasion, OperationInput, OperationRecord, OperationState
 from shared.models.records import ApplicationRecord
 from shared.register import operations, requests
 from shared.register.audit import Entry
@@ -39,6 +39,29 @@ async def accept(client: df.DurableOrchestrationClient, asked: AskedOperation) -
     if found.state is OperationState.RECEIVED:  # beyond it, its orchestration has begun
         await start_recorded(client, found)
     return found
+
+
+def asked_by_timer(
+    application: str,
+    operation: str,
+    business_key: str,
+    *,
+    environment: str | None = None,
+    parameters: dict[str, Any] | None = None,
+    reason: str | None = None,
+) -> AskedOperation:
+    """What a timer asks for; the business key has its occasion, so that a timer that is late or twice asks once."""
+    return AskedOperation(
+        operation=operation,
+        application=application,
+        environment=environment,
+        parameters=parameters or {},
+        occasion=Occasion.TIMER,
+        business_key=business_key,
+        requester="appstore",
+        requester_name="App Store",
+        reason=reason,
+    )
 
 
 def operation_of(name: str) -> Operation:

@@ -10,7 +10,7 @@ HINT_SECONDS = 3600
 ENDED = frozenset({"Completed", "Failed", "Terminated", "Canceled"})
 
 
-async def apart(identifier: str, work: Awaitable[None]) -> None:
+async def apart(identifier: str, work: Awaitable[object]) -> None:
     """One that cannot be looked after does not keep the others from it."""
     try:
         await work

@@ -12,10 +12,10 @@ from shared.clean_up_rules import Policy, clean_up_policies
 from shared.clients.resource_graph import InventoryItem, Unreadable, read_inventory
 from shared.log import LOGGER
 from shared.models.clean_up import OrphanRecord, TombstoneState
-from shared.models.operations import RUNNING_STATES, AskedOperation, Occasion
+from shared.models.operations import RUNNING_STATES, AskedOperation
 from shared.plan import group_of
 from shared.register import operations, orphans, requests, tombstones
-from triggers._operation_intake import accept
+from triggers._operation_intake import accept, asked_by_timer
 from triggers._sweeping import apart
 
 blueprint = df.Blueprint()
@@ -44,7 +44,7 @@ async def ask_for_clean_up(client: df.DurableOrchestrationClient, now: datetime)
     if unowned:
         LOGGER.warning("%s orphans are in no application's group: %s", len(unowned), ", ".join(unowned[:_NAMED]))
     for application in sorted(concerned):
-        await apart(application, _ask(client, clean_up.MARK, application, None, now))
+        await apart(application, accept(client, _asked(clean_up.MARK, application, None, now)))
     for application, stage in sorted(await _due(known, living, now)):
         await apart(application, _ask_once(client, application, stage, now))
 
@@ -98,24 +98,13 @@ async def _ask_once(client: df.DurableOrchestrationClient, application: str, sta
         if record.operation == clean_up.REMOVE and record.environment == stage and record.state in RUNNING_STATES
     ]
     if not waiting:
-        await _ask(client, clean_up.REMOVE, application, stage, now)
+        await accept(client, _asked(clean_up.REMOVE, application, stage, now))
 
 
-async def _ask(
-    client: df.DurableOrchestrationClient, operation: str, application: str, stage: str | None, now: datetime
-) -> None:
+def _asked(operation: str, application: str, stage: str | None, now: datetime) -> AskedOperation:
     day = now.date().isoformat()
-    asked = AskedOperation(
-        operation=operation,
-        application=application,
-        environment=stage,
-        parameters={"at": f"{day}T00:00:00Z"},
-        occasion=Occasion.TIMER,
-        business_key=f"{operation}/{stage or 'all'}/{day}",
-        requester="appstore",
-        requester_name="App Store",
-    )
-    await accept(client, asked)
+    key = f"{operation}/{stage or 'all'}/{day}"
+    return asked_by_timer(application, operation, key, environment=stage, parameters={"at": f"{day}T00:00:00Z"})
 
 
 bound = blueprint.durable_client_input(client_name="client")(clean_up_orphans)

@@ -5,9 +5,8 @@ from datetime import UTC, datetime
 import azure.durable_functions as df
 import azure.functions as func
 
-from shared.models.operations import AskedOperation, Occasion
 from shared.register import requests
-from triggers._operation_intake import accept
+from triggers._operation_intake import accept, asked_by_timer
 from triggers._sweeping import apart
 
 blueprint = df.Blueprint()
@@ -24,20 +23,8 @@ async def ask_for_remediation(client: df.DurableOrchestrationClient, now: dateti
     async for application in requests.applications():
         if application.state not in _LIVING:
             continue
-        await apart(application.name, _ask(client, application.name, now))
-
-
-async def _ask(client: df.DurableOrchestrationClient, application: str, now: datetime) -> None:
-    asked = AskedOperation(
-        operation="remediate-compliance",
-        application=application,
-        parameters={},
-        occasion=Occasion.TIMER,
-        business_key=f"compliance/{now:%Y-%m-%d}",
-        requester="appstore",
-        requester_name="App Store",
-    )
-    await accept(client, asked)
+        asked = asked_by_timer(application.name, "remediate-compliance", f"compliance/{now:%Y-%m-%d}")
+        await apart(application.name, accept(client, asked))
 
 
 bound = blueprint.durable_client_input(client_name="client")(check_compliance)

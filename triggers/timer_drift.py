@@ -8,11 +8,11 @@ import azure.durable_functions as df
 import azure.functions as func
 
 from shared.instance_ids import operation_id
-from shared.models.operations import RUNNING_STATES, AskedOperation, Occasion
+from shared.models.operations import RUNNING_STATES, AskedOperation
 from shared.models.records import ApplicationRecord
 from shared.register import operations, requests
 from shared.settings import AppStoreSettings, load
-from triggers._operation_intake import accept
+from triggers._operation_intake import accept, asked_by_timer
 from triggers._sweeping import apart
 
 blueprint = df.Blueprint()
@@ -38,13 +38,9 @@ async def start_due(client: Any, day: str, parallel: int) -> int:
     async for asked in _due(day):
         if started >= room:
             break
-        await apart(f"{asked.application} {asked.environment}", _start(client, asked))
+        await apart(f"{asked.application} {asked.environment}", accept(client, asked))
         started += 1
     return started
-
-
-async def _start(client: Any, asked: AskedOperation) -> None:
-    await accept(client, asked)
 
 
 async def _due(day: str) -> AsyncIterator[AskedOperation]:
@@ -59,16 +55,8 @@ async def _due(day: str) -> AsyncIterator[AskedOperation]:
 
 
 def _asked(application: ApplicationRecord, environment: str, day: str) -> AskedOperation:
-    return AskedOperation(
-        operation=OPERATION,
-        application=application.name,
-        environment=environment,
-        occasion=Occasion.TIMER,
-        business_key=f"{day}\x00{environment}",
-        requester="appstore",
-        requester_name="App Store",
-        reason=f"daily comparison of {day}",
-    )
+    key, reason = f"{day}\x00{environment}", f"daily comparison of {day}"
+    return asked_by_timer(application.name, OPERATION, key, environment=environment, reason=reason)
 
 
 bound = blueprint.durable_client_input(client_name="client")(watch_drift)

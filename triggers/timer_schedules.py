@@ -9,9 +9,9 @@ import azure.functions as func
 from shared import landing_zones, schedules, tagging
 from shared.clients import resources
 from shared.log import LOGGER
-from shared.models.operations import AskedOperation, Occasion
+from shared.models.operations import AskedOperation
 from shared.schedules import ScheduleRules, UnreadableScheduleError
-from triggers._operation_intake import accept
+from triggers._operation_intake import accept, asked_by_timer
 from triggers._sweeping import apart
 
 blueprint = df.Blueprint()
@@ -32,7 +32,7 @@ async def ask_for_switches(client: df.DurableOrchestrationClient, now: datetime)
             if application and at:
                 found[application].add(at)
     for application, moments in sorted(found.items()):
-        await apart(application, _ask(client, application, max(moments)))
+        await apart(application, accept(client, _asked(application, max(moments))))
 
 
 def _switched_at(resource: resources.Resource, rules: ScheduleRules, now: datetime) -> datetime | None:
@@ -45,18 +45,9 @@ def _switched_at(resource: resources.Resource, rules: ScheduleRules, now: dateti
     return last[0] if last else None
 
 
-async def _ask(client: df.DurableOrchestrationClient, application: str, at: datetime) -> None:
+def _asked(application: str, at: datetime) -> AskedOperation:
     moment = at.isoformat().replace("+00:00", "Z")
-    asked = AskedOperation(
-        operation="apply-schedule",
-        application=application,
-        parameters={"at": moment},
-        occasion=Occasion.TIMER,
-        business_key=f"schedule/{moment}",
-        requester="appstore",
-        requester_name="App Store",
-    )
-    await accept(client, asked)
+    return asked_by_timer(application, "apply-schedule", f"schedule/{moment}", parameters={"at": moment})
 
 
 bound = blueprint.durable_client_input(client_name="client")(apply_schedules)

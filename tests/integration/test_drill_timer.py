@@ -1,0 +1,103 @@
+"""The timer of the drills: one for each due date, few at once, whatever the timer does."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from shared.backup_coverage import due_on
+from shared.backup_rules import BackupRule, backup_rule
+from shared.models.backups import DataKind, DrillRecord
+from shared.models.operations import OperationRecord, OperationState
+from shared.models.records import RequestRecord
+from shared.register import drills, operations
+from shared.register.audit import Entry
+from tests.integration.day2 import active
+from tests.integration.world import DurableClient, World
+from triggers import timer_drills
+from triggers.timer_drills import ask_for_drills
+
+RULE = BackupRule(retention_days=7, drill_days=60, rto_minutes=120, rpo_minutes=15)
+MANY = 10**6
+
+
+@pytest.fixture(autouse=True)
+def demanded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drills are demanded of dev, which costs no approvals and quotas."""
+    monkeypatch.setattr(timer_drills, "backup_rule", lambda stage: RULE if stage == "dev" else backup_rule(stage))
+
+
+async def asked(record: RequestRecord) -> list[OperationRecord]:
+    found = await operations.of_application(record.application)
+    return [item for item in found if item.operation == "drill-restore"]
+
+
+async def tick(today: date, parallel: int = MANY) -> int:
+    client: Any = DurableClient()
+    return await ask_for_drills(client, today, parallel)
+
+
+async def end(operation: OperationRecord) -> None:
+    entry = Entry(f"{operation.id}:end", operation.created_at, "test", "end", operation.id, "test")
+    change = {"state": OperationState.PARKED}
+    await operations.transition(
+        operation.application,
+        operation.id,
+        lambda old: old.model_copy(update=change),
+        entry,
+        expect=[OperationState.RECEIVED],
+    )
+
+
+async def passed(operation: OperationRecord, on: date) -> None:
+    moment = f"{on}T02:00:00+00:00"
+    row = DrillRecord(
+        application=operation.application,
+        environment="dev",
+        operation=operation.id,
+        resource="/x/psql",
+        kind=DataKind.DATABASE,
+        place="/x/rg",
+        begun_at=moment,
+        ended_at=moment,
+        passed=True,
+    )
+    await drills.write(row, lambda old: old)
+
+
+async def test_one_drill_for_each_due_date(world: World) -> None:
+    record = await active(world, environments=["dev", "qa"])
+    made = datetime.fromisoformat(record.created_at).date()
+    first = due_on(record.application, "dev", [], RULE, made)
+    assert first
+    await tick(first - timedelta(days=1))
+    assert await asked(record) == []
+    for late in (0, 0, 2):
+        await tick(first + timedelta(days=late))
+    [drill] = await asked(record)
+    assert (drill.environment, drill.requester, drill.occasion) == ("dev", "appstore", "timer")
+    await end(drill)
+    await tick(first + timedelta(days=3))
+    assert len(await asked(record)) == 1
+    await tick(first + timedelta(days=8))
+    again = await asked(record)
+    assert len(again) == 2
+    on = first + timedelta(days=8)
+    await passed(again[0], on)
+    await end(next(item for item in again if item.id != drill.id))
+    await tick(on + timedelta(days=1))
+    assert len(await asked(record)) == 2
+    await tick(on + timedelta(days=60))
+    assert len(await asked(record)) == 3
+
+
+async def test_only_as_many_as_have_room_and_the_rest_later(world: World) -> None:
+    records = [await active(world, environments=["dev"]) for _ in range(4)]
+    late = datetime.now(UTC).date() + timedelta(days=7)
+    running = [item async for item in operations.in_states([OperationState.RECEIVED])]
+    others = sum(item.operation == "drill-restore" for item in running)
+    assert await tick(late, others + 2) == 2
+    assert await tick(late, others + 2) == 0
+    assert await tick(late, 0) == 0
+    await tick(late)
+    assert [len(await asked(record)) for record in records] == [1, 1, 1, 1]

@@ -1,0 +1,88 @@
+"""Stages whose restore must be proven again get a drill, a few at a time."""
+
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from datetime import UTC, date, datetime
+from typing import Any
+
+import azure.durable_functions as df
+import azure.functions as func
+
+from shared.backup_coverage import due_on
+from shared.backup_rules import backup_rule
+from shared.instance_ids import operation_id
+from shared.models.backups import DrillRecord
+from shared.models.operations import RUNNING_STATES, AskedOperation
+from shared.models.records import ApplicationRecord
+from shared.register import drills, operations, requests
+from shared.settings import AppStoreSettings, load
+from triggers._operation_intake import accept, asked_by_timer
+from triggers._sweeping import apart
+
+blueprint = df.Blueprint()
+_DRILL = "drill-restore"
+_LIVING = ("active", "expired")
+_AGAIN = 7  # days after which a drill that is still due is asked for again
+
+
+async def drill_restores(timer: func.TimerRequest, client) -> None:  # type: ignore[no-untyped-def] # noqa: ANN001, ARG001 - the SDK sets the hint
+    """Ask for the drills that are due; what finds no room is asked for ten minutes later."""
+    await ask_for_drills(client, datetime.now(UTC).date(), load(AppStoreSettings).drill_parallel)
+
+
+async def ask_for_drills(client: Any, today: date, parallel: int) -> int:
+    """Ask for so many drills as have room: one for each due date, however often and late the timer comes.
+
+    A drill that did not pass leaves its date as it is; a week later it is asked for once more.
+
+    Returns:
+        How many were asked for.
+    """
+    running = [record async for record in operations.in_states(sorted(RUNNING_STATES)) if record.operation == _DRILL]
+    busy = {(record.application, record.environment) for record in running}
+    room = parallel - len(running)
+    asked_for = 0
+    async for asked in _due(today):
+        if asked_for >= room:
+            break
+        if (asked.application, asked.environment) not in busy:
+            await apart(f"{asked.application} {asked.environment}", accept(client, asked))
+            asked_for += 1
+    return asked_for
+
+
+async def _due(today: date) -> AsyncIterator[AskedOperation]:
+    """Every stage whose day has come, and that was not asked for yet."""
+    known: dict[str, list[DrillRecord]] = defaultdict(list)
+    async for drill in drills.every():
+        if drill.ended_at:
+            known[drill.application].append(drill)
+    living = [record async for record in requests.applications() if record.state in _LIVING]
+    for application in sorted(living, key=lambda record: record.name):
+        history = sorted(known[application.name], key=lambda drill: drill.begun_at, reverse=True)
+        for environment in application.environments:
+            asked = _asked(application, environment, history, today)
+            if asked and await _is_new(asked):
+                yield asked
+
+
+def _asked(
+    application: ApplicationRecord, environment: str, history: list[DrillRecord], today: date
+) -> AskedOperation | None:
+    made = datetime.fromisoformat(application.created_at).date()
+    due = due_on(application.name, environment, history, backup_rule(environment), made)
+    if due is None or today < due:
+        return None
+    again = (today - due).days // _AGAIN
+    key, reason = f"drill/{environment}/{due}/{again}", f"the drill was due on {due}"
+    return asked_by_timer(application.name, _DRILL, key, environment=environment, reason=reason)
+
+
+async def _is_new(asked: AskedOperation) -> bool:
+    identifier = operation_id(asked.application, asked.operation, asked.business_key)
+    return await operations.find(asked.application, identifier) is None
+
+
+bound = blueprint.durable_client_input(client_name="client")(drill_restores)
+timed = blueprint.timer_trigger(arg_name="timer", schedule="0 5-55/10 1-5 * * *")(bound)
+blueprint.function_name("drill_restores")(timed)
