@@ -1,15 +1,18 @@
 """Backups of an application's databases: taken, restored to a place apart, checked, and that place removed again."""
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from activities._activity import activity, look
 from activities._guarded import Done, UnderWayError, carry_out, keep_survey
 from shared import shields, tagging
 from shared.clients import postgresql_servers, resources
 from shared.clients.postgresql_servers import ProtectedServer
+from shared.clock import utc_now
 from shared.errors import NotFoundError, PermanentIntegrationError, VendorCall
 from shared.guard import Action, Permit
-from shared.models.day2_backups import Check, Checked, Restore
+from shared.models.backups import DataKind, DrillRecord
+from shared.models.day2_backups import Check, Checked, DrillEnd, Restore
 from shared.models.operations import (
     ActionRecord,
     OperationRecord,
@@ -23,7 +26,7 @@ from shared.models.records import RequestRecord
 from shared.models.runs import ActivityInput, Effect
 from shared.models.undo import Settled
 from shared.plan import group_of, zone_of
-from shared.register import operations, requests
+from shared.register import drills, operations, requests
 
 _ARM = "https://management.azure.com"
 _NEWEST = timedelta(minutes=5)  # what was written in the last minutes is not in the backups yet
@@ -206,6 +209,43 @@ async def _checks(source: str, restored: str) -> list[Check]:
 
 
 @look
+async def note_drill(data: DrillEnd) -> Effect:
+    """Write down for each server what its drill found and measured; coverage and the next due date go by it.
+
+    Idempotency: one row for each drill and server, written over by the same drill.
+    """
+    record = await operations.get(data.run.application, data.run.request_id)
+    count = 0
+    async for row in operations.actions(record.application, record.id):
+        place = row.action.target.rpartition("/")[2]
+        checks = [check for check in data.checks if check.name.startswith(f"{place}: ")]
+        if not checks:
+            checks = [Check(name=f"{place}: restored", passed=False, detail=row.detail or data.stopped)]
+        found = DrillRecord(
+            application=record.application,
+            environment=str(row.action.environment),
+            operation=record.id,
+            resource=row.action.facts["source"],
+            kind=DataKind.DATABASE,
+            place=row.action.facts["group"],
+            begun_at=data.begun_at,
+            ended_at=data.ended_at,
+            passed=all(check.passed for check in checks),
+            checks=checks,
+            rto_seconds=data.rto_seconds,
+            rpo_seconds=data.rpo_seconds,
+        )
+        await drills.write(found, partial(_again, found))
+        count += 1
+    return Effect(detail=f"{count} servers drilled")
+
+
+def _again(found: DrillRecord, old: DrillRecord) -> DrillRecord:
+    """The drill as it was found, of which everything may be removed already."""
+    return found.model_copy(update={"removed_at": old.removed_at})
+
+
+@look
 async def remove_restored_servers(data: ActivityInput) -> Settled:
     """Remove the groups that a drill made, whatever became of it; a group without the operation's tag stays.
 
@@ -230,6 +270,8 @@ async def remove_restored_servers(data: ActivityInput) -> Settled:
         )
         if not await resources.delete_group(group, allowed):
             return Settled(busy=f"{group} is still being deleted")
+    for drill in await drills.of_operation(record.application, record.id):
+        await drills.write(drill, lambda old: old.model_copy(update={"removed_at": old.removed_at or utc_now()}))
     return Settled(detail="nothing of the drill is left")
 
 

@@ -6,13 +6,14 @@ import azure.durable_functions as df
 
 from orchestrators._day2 import acted, begin, day2, end, judged, run_of, settled
 from orchestrators._steps import StepFailedError, Steps, call
-from shared.models.day2_backups import Checked, Restore
+from shared.models.day2_backups import Checked, DrillEnd, Restore
 from shared.models.operations import OperationInput, OperationSnapshot, OperationState
 from shared.models.problem import Problem
 from shared.models.runs import ActivityInput
 from shared.outcome import Outcome
 
 _S = OperationState
+_NOTED = 2  # the flow version from which on a drill is noted
 
 
 @day2("drill-restore", "Prove that the databases of a stage can be restored, and measure it.", Restore, one_stage=True)
@@ -34,6 +35,10 @@ def day2_drill_restore(context: df.DurableOrchestrationContext, data: OperationI
             facts = _measured(Checked.model_validate(document), began, context.current_utc_datetime, operation)
     except StepFailedError as error:
         failure = error
+    if data.flow_version >= _NOTED:
+        problem = failure.outcome.problem if failure else stop
+        found = _noted(payload, facts, problem, began, context.current_utc_datetime)
+        yield from call(context, "note_drill", found, data.pace)
     yield from settled(context, data, "remove_restored_servers", payload)
     if failure:
         raise failure
@@ -44,6 +49,16 @@ def day2_drill_restore(context: df.DurableOrchestrationContext, data: OperationI
     else:
         yield from end(context, data, problem=stop, facts=facts)
     return Outcome.done()
+
+
+def _noted(
+    payload: ActivityInput, facts: dict[str, object], problem: Problem | None, began: datetime, ended: datetime
+) -> DrillEnd:
+    """What is noted before anything is removed, so that nothing that was measured can be lost."""
+    measured = {name: facts[name] for name in ("checks", "rtoSeconds", "rpoSeconds") if name in facts}
+    stopped = problem.detail if problem else "it was cancelled"
+    times = {"begunAt": began.isoformat(), "endedAt": ended.isoformat()}
+    return DrillEnd.model_validate({**payload.document(), **times, **measured, "stopped": stopped if not facts else ""})
 
 
 def _measured(checked: Checked, began: datetime, ended: datetime, operation: OperationSnapshot) -> dict[str, object]:

@@ -4,7 +4,7 @@ from pydantic import ConfigDict, Field
 
 from shared.models import Model
 from shared.models.moment import Moment
-from shared.models.runs import Effect
+from shared.models.runs import ActivityInput, Effect
 
 
 class Restore(Model):
@@ -34,3 +34,22 @@ class Checked(Effect):
     def passed(self) -> bool:
         """Whether there were checks, and all of them passed."""
         return bool(self.checks) and all(check.passed for check in self.checks)
+
+
+class DrillEnd(ActivityInput):
+    """What a drill measured.
+
+    Attributes:
+        begun_at, ended_at: of the restore, ISO 8601.
+        checks: empty when it ended before them.
+        rto_seconds: from the beginning until the restored copy could be used; None when it never could.
+        rpo_seconds: how much of the newest data it would have lost.
+        stopped: why it ended before its checks; empty when it did not.
+    """
+
+    begun_at: str
+    ended_at: str
+    checks: list[Check] = []
+    rto_seconds: int | None = None
+    rpo_seconds: int | None = None
+    stopped: str = ""

@@ -177,7 +177,12 @@ async def ask(record: RequestRecord, operation: str, **fields: Any) -> Operation
 
 async def perform(record: OperationRecord, **how: Any) -> OperationRecord:
     """Run the operation's orchestration to its end; returns the operation as it is then."""
-    payload = OperationInput(request_id=record.id, application=record.application, attempt=record.attempt)
+    payload = OperationInput(
+        request_id=record.id,
+        application=record.application,
+        attempt=record.attempt,
+        flow_version=record.flow_version,
+    )
     conductor = Conductor(dict(payload.document()), **how)
     name = OPERATIONS[record.operation].orchestrator
     flow = importlib.import_module(f"{orchestrators.__name__}.{name}")

@@ -8,6 +8,7 @@ import pytest
 
 from shared.models.operations import OperationRecord, OperationState
 from shared.models.records import RequestRecord
+from shared.register import drills
 from tests.integration.day2 import GROUPS, WorkerDiedError, active, ask, group_of, operate, perform
 from tests.integration.test_alert_responses import POSTGRES, database
 from tests.integration.world import SUBSCRIPTION, World
@@ -58,7 +59,7 @@ async def test_a_backup_is_taken_once(world: World, application: RequestRecord) 
 
 
 async def test_a_drill_restores_checks_measures_and_leaves_nothing(world: World, application: RequestRecord) -> None:
-    server(world, application, "orders", "ledger")
+    path = server(world, application, "orders", "ledger")
     done = await drill(world, application)
     assert done.state is S.SUCCEEDED, done.problem
     assert done.facts["passed"] is True
@@ -71,6 +72,12 @@ async def test_a_drill_restores_checks_measures_and_leaves_nothing(world: World,
     assert done.facts["rpoSeconds"] >= 300
     assert done.facts["rtoSeconds"] >= 0
     assert groups(world, application) == []
+    (noted,) = await drills.of_operation(application.application, done.id)
+    assert noted.passed
+    assert (noted.resource, noted.environment) == (path, "dev")
+    assert (noted.rto_seconds, noted.rpo_seconds) == (done.facts["rtoSeconds"], done.facts["rpoSeconds"])
+    assert noted.ended_at
+    assert noted.removed_at
 
 
 async def test_a_backup_that_lacks_a_database_fails_the_drill(world: World, application: RequestRecord) -> None:
@@ -80,6 +87,8 @@ async def test_a_backup_that_lacks_a_database_fails_the_drill(world: World, appl
     assert (done.state, done.problem and done.problem.code) == (S.PARTIAL, "drill-failed")
     assert "ledger" in str([check for check in done.facts["checks"] if not check["passed"]])
     assert groups(world, application) == []
+    (noted,) = await drills.of_operation(application.application, done.id)
+    assert (noted.passed, [check.passed for check in noted.checks].count(False)) == (False, 1)
 
 
 @pytest.mark.parametrize(
@@ -96,6 +105,7 @@ async def test_killed_after_any_activity_nothing_of_a_drill_is_left(
     done = await perform(asked, **how)
     assert done.state is S.SUCCEEDED, done.problem
     assert groups(world, application) == []
+    assert [one.passed for one in await drills.of_operation(application.application, done.id)] == [True]
 
 
 @pytest.mark.parametrize(
@@ -124,6 +134,9 @@ async def test_a_server_that_cannot_be_restored_fails_truthfully_and_leaves_noth
     assert done.problem
     assert "SkuNotAvailable" in done.problem.detail
     assert groups(world, application) == []
+    (noted,) = await drills.of_operation(application.application, done.id)
+    assert (noted.passed, noted.rto_seconds) == (False, None)
+    assert "SkuNotAvailable" in noted.checks[0].detail
 
 
 async def test_a_restore_stays_for_the_team_and_what_runs_is_untouched(
