@@ -27,7 +27,7 @@ def test_no_effect_is_forgotten() -> None:
     # Proven with their whole flow: test_drift.py, test_drift_proposals.py, test_campaigns.py, test_backups.py,
     # test_alert_responses.py, test_clean_up.py.
     of_day2 = {"start_drift", "ensure_drift_items", "ensure_drift_proposal", "open_template_updates", "open_incident"}
-    of_day2 |= {"ensure_backups", "ensure_restored_servers", "remove_restored_servers"}
+    of_day2 |= {"ensure_backups", "ensure_restored_servers", "remove_restored_servers", "note_drill"}
     of_day2 |= {"ensure_restored_resource", "remove_orphans", "send_removal_notices"}
     assert effects - {"start_run"} - of_day2 == {effect.activity for effect in EFFECTS}
 
