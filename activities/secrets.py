@@ -23,7 +23,7 @@ from activities._providers import (
 )
 from shared.clients import key_vault, resources
 from shared.clients.key_vault import PublishedSecret, SecretVersion
-from shared.errors import NotFoundError
+from shared.errors import NotFoundError, PermanentIntegrationError, VendorCall
 from shared.guard import Permit
 from shared.models.day2_secrets import Overlap, SecretName
 from shared.models.operations import (
@@ -266,8 +266,15 @@ async def _renew(row: ActionRecord, permit: Permit) -> Done:
 
 def _turn(row: ActionRecord, which: str) -> Turn:
     facts = row.action.facts
-    place = f"{facts['vault'].lower()}/{facts['secret']}"
-    return Turn(row.action.target, facts[which], place, row.operation_id, facts["since"], facts.get("days", 90))
+    return Turn(
+        row.action.target,
+        facts[which],
+        f"{facts['vault'].lower()}/{facts['secret']}",
+        row.operation_id,
+        facts["since"],
+        facts.get("days", 90),
+        leaked=row.action.rule == REVOKE,
+    )
 
 
 def _held(provider: CredentialProvider, secret: PublishedSecret) -> Credential:
@@ -279,6 +286,9 @@ async def _publish(
 ) -> PublishedSecret:
     """Provider, proof, vault; then a look whether what the vault has now is let in: two may have done this at once."""
     facts, turn = row.action.facts, _turn(row, "credential")
+    if secret.value.lstrip()[:1] in set("{[<"):
+        told = "its value is a document: only credentials alone, addresses and connection strings can be written anew"
+        raise PermanentIntegrationError(VendorCall("key vault", "get secret"), told)
     try:
         credential = await provider.renew(turn, permit)
     except NotYetError as error:

@@ -10,10 +10,11 @@ from activities._providers.port import (
     NotYetError,
     Turn,
 )
+from activities._providers.postgresql_logins import PostgresqlLogins
 from activities._providers.service_bus_keys import ServiceBusKeys
 from activities._providers.storage_keys import StorageKeys
 
-PROVIDERS: tuple[CredentialProvider, ...] = (StorageKeys(), ServiceBusKeys(), AppPasswords())
+PROVIDERS: tuple[CredentialProvider, ...] = (StorageKeys(), ServiceBusKeys(), AppPasswords(), PostgresqlLogins())
 
 __all__ = [
     "ALTERNATE",

@@ -38,6 +38,7 @@ class Turn:
         operation: the operation that it is done for.
         since: when the operation was asked for, ISO 8601.
         days: so long a new credential has to work, where its provider wants to know.
+        leaked: whether somebody else has the credentials: then open sessions end, too.
     """
 
     address: str
@@ -46,6 +47,7 @@ class Turn:
     operation: str
     since: str
     days: int = 90
+    leaked: bool = False
 
 
 class CredentialProvider(Protocol):

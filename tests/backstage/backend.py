@@ -5,7 +5,6 @@
 
 import os
 import shutil
-import subprocess
 import sys
 import time
 from base64 import b64decode, b64encode
@@ -14,7 +13,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from secrets import token_bytes
-from tempfile import mkdtemp
 
 import httpx
 import jwt
@@ -23,6 +21,7 @@ from local import npm
 from local.processes import LocalRunError, Process, free_port
 from local.sign_in import github_headers
 from local.stack import CHECKOUT, Stack
+from tests import postgresql
 
 HERE = Path(__file__).parent
 FOLDER = CHECKOUT / "infra" / "backstage"
@@ -39,49 +38,7 @@ def missing() -> str:
         npm_found = None
     if not npm_found:
         return "A real Backstage comes from npm, which was not found: install Node.js 20 or newer with npm."
-    if not _postgres("initdb"):
-        return "A real Backstage needs PostgreSQL, whose initdb was not found: apt-get install postgresql."
-    return ""
-
-
-def _postgres(program: str) -> str:
-    """A program of PostgreSQL: from PATH, else from where Debian keeps it."""
-    places = [str(path.parent) for path in sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), reverse=True)]
-    return shutil.which(program) or shutil.which(program, path=os.pathsep.join(places)) or ""
-
-
-def _run(command: list[str], **options: object) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, **options)  # type: ignore[call-overload]
-    if done.returncode:
-        raise LocalRunError(f"{command[0]} failed: {done.stderr.strip()[-2000:] or done.stdout.strip()[-2000:]}")
-
-
-class Postgres:
-    """A PostgreSQL of its own on the loopback interface. It refuses to run as root: then it runs as `postgres`.
-
-    Its data is not in the test's folder, into which only the test's own user may look.
-    """
-
-    def __init__(self) -> None:
-        self.port = free_port()
-        self._data = Path(mkdtemp(prefix="appstore-postgres-"))
-        if os.geteuid() == 0:
-            shutil.chown(self._data, "postgres", "postgres")
-
-    def start(self) -> None:
-        self._run("initdb", "-D", str(self._data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "-N")
-        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off"
-        log = str(self._data / "log")
-        self._run("pg_ctl", "-D", str(self._data), "-l", log, "-w", "-o", options, "start")
-
-    def stop(self) -> None:
-        with suppress(LocalRunError):
-            self._run("pg_ctl", "-D", str(self._data), "-m", "immediate", "-w", "stop")
-        shutil.rmtree(self._data, ignore_errors=True)
-
-    def _run(self, program: str, *arguments: str) -> None:
-        user = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
-        _run([_postgres(program), *arguments], cwd=self._data, **user)
+    return postgresql.missing()
 
 
 @dataclass(frozen=True)
@@ -110,7 +67,7 @@ class Backend:
 def real_backstage(stack: Stack, directory: Path) -> Iterator[Backend]:
     """Start Backstage for the time of a test session."""
     installed = _install()
-    postgres = Postgres()
+    postgres = postgresql.Postgres()
     try:
         postgres.start()
         port = free_port()

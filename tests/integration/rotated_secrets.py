@@ -4,16 +4,21 @@ import asyncio
 import base64
 import hashlib
 import hmac
+import os
 import re
 import time
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from secrets import token_urlsafe
 from typing import Any, ClassVar, override
 from urllib.parse import quote_plus
 from uuid import uuid4
 
 import httpx
+import psycopg
+import pytest
+from psycopg import sql
 
 from local.sign_in import identity_token
 from shared.clients import _http, storage_keys
@@ -22,8 +27,9 @@ from shared.models.records import RequestRecord
 from shared.names import environment_names
 from tests.integration.day2 import STORAGE, VAULTS, WorkerDiedError, group_of
 from tests.integration.world import TENANT, World
+from tests.postgresql import Postgres
 
-SERVICE_BUS = "2024-01-01"
+SERVICE_BUS, POSTGRESQL = "2024-01-01", "2026-10-01"
 DAY = 86400
 
 
@@ -195,6 +201,51 @@ class AppSecret(Secret):
         return answer.status_code == httpx.codes.OK
 
 
+class PostgresqlSecret(Secret):
+    """Holds the address of a database with one of two logins."""
+
+    changes = ("POST", "never: it is no HTTP")
+    server: ClassVar[Postgres]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.name = self.name or "database-url"
+        part = self.request.id.replace("-", "")[-16:].lower()
+        self.host = f"pg-{part}.postgres.database.azure.com"
+        body = {"location": "westeurope", "sku": {"name": "Standard_B1ms", "tier": "Burstable"}}
+        body |= {"properties": {"version": "16", "storage": {"storageSizeGB": 32}}}
+        self.address = self.put(f"Microsoft.DBforPostgreSQL/flexibleServers/pg-{part}", POSTGRESQL, body)
+        self.logins, password = (f"Orders-{part}_a", f"Orders-{part}_b"), token_urlsafe(20)
+        with self.server.superuser() as session:
+            for login in self.logins:
+                create = sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}")
+                session.execute(create.format(sql.Identifier(login), sql.Literal(password)))
+        address = f"postgresql://{self.logins[0]}:{password}@{self.host}:5432/postgres"
+        self.publish(address, self.logins[0], AlternateCredentialId=self.logins[1])
+
+    @override
+    async def lets_in(self, value: str, tags: dict[str, str]) -> bool:
+        return await asyncio.to_thread(self._session, value)
+
+    def login(self) -> dict[str, Any]:
+        """How a consumer signs in that has just read the secret."""
+        return self._words(self.current()["value"])
+
+    def _words(self, value: str) -> dict[str, Any]:
+        words: dict[str, Any] = dict(psycopg.conninfo.conninfo_to_dict(value))
+        trusted = {"sslmode": "verify-full", "sslrootcert": os.environ["SSL_CERT_FILE"]}
+        return {**words, **trusted, "port": self.server.port}
+
+    def _session(self, value: str) -> bool:
+        try:
+            with psycopg.connect(**self._words(value)):
+                return True
+        except psycopg.OperationalError as error:
+            if "password authentication failed" not in str(error):
+                raise
+            return False
+
+
 @dataclass
 class Killer:
     """Kills the worker after one of its calls to a vendor: the call took effect, its answer is lost."""
@@ -216,10 +267,17 @@ def killing(at: int) -> Any:
     async def answered(_response: httpx.Response) -> None:
         killer.count()
 
-    hooks = _http._client().event_hooks
+    async def execute(session: Any, *arguments: Any, **more: Any) -> Any:
+        found = await original(session, *arguments, **more)
+        killer.count()
+        return found
+
+    original, hooks = psycopg.AsyncConnection.execute, _http._client().event_hooks
     _http._client().event_hooks = {**hooks, "response": [answered]}
     try:
-        yield killer
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(psycopg.AsyncConnection, "execute", execute)
+            yield killer
     finally:
         _http._client().event_hooks = hooks
 
