@@ -3,9 +3,10 @@
 Provider first, then the proof, then the vault: whatever dies in between, the published credential works.
 """
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -41,6 +42,7 @@ from shared.plan import group_of
 from shared.register import leases, operations, requests
 from shared.rotation_rules import RotationRule, rotation_rule
 
+_WAITS = (0.0, 0.0, 0.5, 1.0, 2.0)  # between the looks at what several runs have made of a credential
 ROTATION, VALIDITY = "rotation-id", "ValidityPeriodDays"
 REVOKE, SINGLE = "revoke-secret", "rotate-single-secret"
 
@@ -253,15 +255,29 @@ async def _renew(row: ActionRecord, permit: Permit) -> Done:
             return Done(gone=True, detail="the current version is not of this operation: the credential stays")
         if row.action.rule != REVOKE and not await provider.authenticates(turn, _held(provider, secret)):
             raise UnderWayError("the published credential is not let in: the old one stays")
-        await provider.retire(turn, _held(provider, secret), permit)
+        await _retire(row, provider, secret, permit)
         return Done(detail=f"{turn.credential} is worthless now")
     if not ours and secret.version != facts["version"]:
         return Done(gone=True, detail="somebody published another version meanwhile")
     if not ours or not await provider.authenticates(turn, _held(provider, secret)):
         secret = await _publish(row, provider, secret, permit)
     if facts["step"] == "replace" and provider.adds:
-        await provider.retire(_turn(row, "old"), _held(provider, secret), permit)
+        secret = await _retire(row, provider, secret, permit)
     return Done(detail=f"{secret.tags[CREDENTIAL]} is published")
+
+
+async def _retire(
+    row: ActionRecord, provider: CredentialProvider, secret: PublishedSecret, permit: Permit
+) -> PublishedSecret:
+    """End the old credential; what another run published since it was read may have ended with it, and is made good."""
+    turn = _turn(row, "old")
+    await provider.retire(turn, _held(provider, secret), permit)
+    now = await key_vault.read_published(key_vault.url_of(row.action.facts["vault"]), row.action.facts["secret"])
+    if now.version == secret.version or now.tags.get(ROTATION) != row.operation_id:
+        return now
+    return (
+        now if await provider.authenticates(turn, _held(provider, now)) else await _publish(row, provider, now, permit)
+    )
 
 
 def _turn(row: ActionRecord, which: str) -> Turn:
@@ -284,29 +300,50 @@ def _held(provider: CredentialProvider, secret: PublishedSecret) -> Credential:
 async def _publish(
     row: ActionRecord, provider: CredentialProvider, secret: PublishedSecret, permit: Permit
 ) -> PublishedSecret:
-    """Provider, proof, vault; then a look whether what the vault has now is let in: two may have done this at once."""
-    facts, turn = row.action.facts, _turn(row, "credential")
+    """Provider, proof, vault; again until what the vault has is let in: another run may have renewed it meanwhile.
+
+    Whoever renews, ends or publishes looks afterwards at what is published: the last of several runs leaves it right.
+    """
     if secret.value.lstrip()[:1] in set("{[<"):
         told = "its value is a document: only credentials alone, addresses and connection strings can be written anew"
         raise PermanentIntegrationError(VendorCall("key vault", "get secret"), told)
+    turn = _turn(row, "credential")
+    if row.action.facts["step"] == "retire":
+        turn = replace(turn, credential="" if provider.adds else secret.tags[CREDENTIAL])
+    credential = await _renewed(provider, turn, permit)
+    for wait in _WAITS:
+        await asyncio.sleep(wait)
+        if await provider.authenticates(turn, credential):
+            secret = await _add_version(row, provider, secret, credential, permit)
+            if await provider.authenticates(turn, _held(provider, secret)):
+                return secret
+        credential = await provider.read(turn) or await _renewed(provider, turn, permit)
+    raise UnderWayError(f"{credential.name} of {turn.address.rpartition('/')[2]} is not let in yet")
+
+
+async def _renewed(provider: CredentialProvider, turn: Turn, permit: Permit) -> Credential:
     try:
-        credential = await provider.renew(turn, permit)
+        return await provider.renew(turn, permit)
     except NotYetError as error:
         raise UnderWayError(str(error)) from error
-    if not await provider.authenticates(turn, credential):
-        raise UnderWayError(f"{credential.name} of {turn.address.rpartition('/')[2]} is not let in yet")
+
+
+async def _add_version(
+    row: ActionRecord, provider: CredentialProvider, secret: PublishedSecret, credential: Credential, permit: Permit
+) -> PublishedSecret:
+    """Publish the credential in the form of the version before it; returns what is published then."""
+    facts = row.action.facts
     tags = secret.tags | {CREDENTIAL: credential.name, ROTATION: row.operation_id}
     old = facts.get("old") or secret.tags.get(CREDENTIAL, "")
     if old != credential.name:
         tags[ALTERNATE] = old
     vault, name = key_vault.url_of(facts["vault"]), facts["secret"]
     expires = int(time.time()) + _validity(secret, rotation_rule(name)) * 86400
-    await key_vault.add_version(
-        vault, name, provider.written(secret.value, credential), permit, tags=tags, expires=expires
-    )
+    value = provider.written(secret.value, credential)
+    await key_vault.add_version(vault, name, value, permit, tags=tags, expires=expires)
     published = await key_vault.read_published(vault, name)
-    if not await provider.authenticates(turn, _held(provider, published)):
-        raise UnderWayError("what was published is not let in: somebody made it new meanwhile")
+    if published.tags.get(ROTATION) != row.operation_id:
+        raise UnderWayError("somebody published another version meanwhile")
     return published
 
 

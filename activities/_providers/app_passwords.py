@@ -72,6 +72,10 @@ class AppPasswords:
         await app_passwords.remove_password(path, made.key_id, permit)
         raise NotYetError("Entra ID does not let the new password in yet: it was removed, another one follows")
 
+    async def read(self, turn: Turn) -> Credential | None:  # noqa: ARG002 - the port asks
+        """Entra ID shows a password once."""
+        return None
+
     async def authenticates(self, turn: Turn, credential: Credential) -> bool:
         """Whether the application gets a token for it."""
         application = await app_passwords.read_application(_path(turn.address))

@@ -101,6 +101,10 @@ class CredentialProvider(Protocol):
         """
         ...
 
+    async def read(self, turn: Turn) -> Credential | None:
+        """The credential as the provider has it now; None when its value cannot be read."""
+        ...
+
     async def authenticates(self, turn: Turn, credential: Credential) -> bool:
         """Whether the provider lets somebody in who shows the credential."""
         ...

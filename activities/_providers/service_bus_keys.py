@@ -37,6 +37,11 @@ class ServiceBusKeys(KeyPair):
         keys = await service_bus_keys.regenerate_key(turn.address, turn.credential, permit)
         return Credential(turn.credential, keys.value(turn.credential))
 
+    async def read(self, turn: Turn) -> Credential | None:
+        """The key as it is now."""
+        keys = await service_bus_keys.list_keys(turn.address)
+        return Credential(turn.credential, keys.value(turn.credential))
+
     async def authenticates(self, turn: Turn, credential: Credential) -> bool:
         """Whether the namespace accepts what the key signs."""
         return await service_bus_keys.authenticates(turn.address, credential.value)

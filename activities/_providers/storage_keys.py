@@ -34,6 +34,11 @@ class StorageKeys(KeyPair):
             key = (await storage_keys.regenerate_key(turn.address, turn.credential, permit))[turn.credential]
         return Credential(key.key_name, key.value)
 
+    async def read(self, turn: Turn) -> Credential | None:
+        """The key as it is now."""
+        key = (await storage_keys.list_keys(turn.address))[turn.credential]
+        return Credential(key.key_name, key.value)
+
     async def authenticates(self, turn: Turn, credential: Credential) -> bool:
         """Whether the blob service lets in who signs with the key."""
         key = AccessKey(key_name=credential.name, value=credential.value)

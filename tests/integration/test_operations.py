@@ -120,8 +120,9 @@ async def test_killed_after_each_row_of_the_register_it_goes_on(scene: Scene, st
     await ended_well(stage, play, done)
 
 
-# Renewing a key has no condition, and two may do it at the same instant.
-TOGETHER = [stage for stage in STAGES if stage.operation not in {"rotate-secret", "revoke-secret", "detect-drift"}]
+TOGETHER = [stage for stage in STAGES if stage.operation != "detect-drift"]
+# Renewing a key has no condition: two may do it at the same instant. How often is not told, only what is there then.
+RENEWALS = {"rotate-secret", "revoke-secret"}
 
 # Not what takes a pipeline; and the alert of the useful response is over when it is tried again.
 AGAIN = [stage for stage in STAGES if str(stage) not in {"respond-to-alert", "detect-drift"}]
@@ -139,6 +140,11 @@ async def test_run_by_three_workers_at_once_it_happens_once(scene: Scene, stage:
     play = await stage.set(scene)
     asked = await stage.ask(play)
     done = await asyncio.gather(*(run(play, asked) for _ in range(3)))
+    if stage.operation in RENEWALS:
+        assert done[0].state is S.SUCCEEDED, done[0].problem
+        assert {row.state for row in await rows(done[0])} == {ActionState.DONE}
+        assert (await play.look())[2:] == play.once[2:], "the old key is gone, the published one works"
+        return
     await ended_well(stage, play, done[0])
 
 

@@ -1,18 +1,26 @@
 """Every provider's credentials: one turn, one at a time, and consumers that never notice."""
 
+import asyncio
 import json
-from collections.abc import Iterator
-from contextlib import suppress
+import re
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
 
+import httpx
 import psycopg
 import pytest
 from psycopg import sql
 
+from activities._activity import registered
 from local.vendors.kernel.certificates import CertificateAuthority
 from shared.credential import access_token, own_claims
 from shared.models.operations import OperationState
 from shared.register import _table, controls, operations
 from tests import postgresql
+from tests.integration import day2, wire
 from tests.integration.day2 import WorkerDiedError, active, ask, operate, perform, rows
 from tests.integration.rotated_secrets import (
     POSTGRESQL,
@@ -37,7 +45,7 @@ REAL = [pytest.mark.long, pytest.mark.skipif(bool(postgresql.missing()), reason=
 MARKS = {"postgresql": REAL}
 # The other tests of storage keys are in tests/integration/test_rotation.py.
 OTHERS = [pytest.param(kind, marks=MARKS.get(kind, [])) for kind in KINDS if kind != "storage"]
-CALLS = {"storage": 17, "service bus": 17, "entra": 20, "postgresql": 26}  # of one rotation to its vendors
+CALLS = {"storage": 18, "service bus": 18, "entra": 21, "postgresql": 27}  # of one rotation to its vendors
 SAMPLE = {("service bus", 9), ("service bus", 13), ("entra", 9), ("entra", 14)}
 KILLS = [
     pytest.param(kind, number, marks=MARKS.get(kind, [] if (kind, number) in SAMPLE else [pytest.mark.long]))
@@ -156,6 +164,65 @@ async def test_killed_after_any_call_nobody_is_locked_out(secret: Secret, number
     assert tries
     assert failures == 0
     assert secret.versions() == 2
+    assert not await secret.lets_in(before["value"], before["tags"])
+
+
+@asynccontextmanager
+async def overtaken(changes: str) -> AsyncIterator[None]:
+    """Two runs make the credential new at the same instant, and the first to publish is the last to be heard."""
+    both, published, count = asyncio.Barrier(2), asyncio.Event(), Counter[str]()
+
+    async def before(_number: int, request: httpx.Request) -> None:
+        kind = "publish" if request.method == "PUT" and "/secrets/" in request.url.path else ""
+        kind = "renew" if re.search(changes, str(request.url)) else kind
+        count[kind] += 1
+        if kind == "renew" and count[kind] <= 2:
+            await asyncio.wait_for(both.wait(), 20)
+        if kind == "publish" and count[kind] == 1:
+            await asyncio.wait_for(published.wait(), 20)
+
+    def after(_number: int, request: httpx.Request) -> None:
+        if request.method == "PUT" and "/secrets/" in request.url.path:
+            published.set()
+
+    with wire.watched(before, after):
+        yield
+    assert count["renew"] >= 2
+    assert count["publish"] >= 2
+
+
+@pytest.mark.parametrize("strategy", ["dual", "single"])
+@pytest.mark.parametrize("secret", ["storage", "service bus", "entra"], indirect=True)
+async def test_two_runs_at_once_leave_a_published_credential_that_works(
+    secret: Secret, strategy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules = tmp_path / "rotation.yaml"
+    days = 7 if strategy == "dual" else 0
+    rest = f"overlapDays: {days}, validityDays: 90, owner: t, reason: r"
+    rules.write_text(f'rules: [{{secrets: "*", strategy: {strategy}, {rest}}}]')
+    monkeypatch.setattr("shared.rotation_rules.FILE", rules)
+    before = secret.current()
+    asked = await ask(secret.request, "rotate-secret", environment="dev", parameters=secret.parameters())
+    told: list[Any] = []
+
+    def doubled(name: str) -> Any:
+        async def work(payload: Any) -> Any:
+            if name != "renew_credentials" or told:
+                return await registered(name)(payload)
+            async with overtaken(secret.changes[1].removesuffix("|removePassword")):
+                told.extend(await asyncio.gather(*(registered(name)(payload) for _ in range(2))))
+            assert await secret.logs_in(), "a run too many is never followed by another"
+            return told[0]
+
+        return work
+
+    monkeypatch.setattr(day2, "registered", doubled)
+    done = await perform(asked)
+    assert done.state is OperationState.SUCCEEDED, done.problem
+    assert [result.get("busy") for result in told] == [None, None]
+    current = secret.current()
+    assert current["tags"]["rotation-id"] == asked.id
+    assert await secret.logs_in()
     assert not await secret.lets_in(before["value"], before["tags"])
 
 
