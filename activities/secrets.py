@@ -5,10 +5,8 @@ Provider first, then the proof, then the vault: whatever dies in between, the pu
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from activities._activity import activity, look
 from activities._guarded import Done, UnderWayError, carry_out, keep_survey
@@ -22,7 +20,8 @@ from activities._providers import (
     Turn,
     provider_of,
 )
-from shared.clients import key_vault, resources
+from activities._rotation_plan import REVOKE, ROTATION, RotationPlan
+from shared.clients import key_vault
 from shared.clients.key_vault import PublishedSecret, SecretVersion
 from shared.errors import NotFoundError, PermanentIntegrationError, VendorCall
 from shared.guard import Permit
@@ -31,20 +30,17 @@ from shared.models.operations import (
     ActionRecord,
     OperationRecord,
     PlannedAction,
-    PlannedCall,
     Survey,
     Wave,
     WaveResult,
 )
-from shared.models.records import RequestRecord
 from shared.models.runs import ActivityInput, Effect
-from shared.plan import group_of
 from shared.register import leases, operations, requests
 from shared.rotation_rules import RotationRule, rotation_rule
+from shared.vaults import vaults_of
 
 _WAITS = (0.0, 0.0, 0.5, 1.0, 2.0)  # between the looks at what several runs have made of a credential
-ROTATION, VALIDITY = "rotation-id", "ValidityPeriodDays"
-REVOKE, SINGLE = "revoke-secret", "rotate-single-secret"
+VALIDITY = "ValidityPeriodDays"
 
 
 @look
@@ -96,7 +92,7 @@ async def _found(record: OperationRecord, asked: SecretName) -> Survey:
         owner = await provider.owner(address)
     except NotFoundError as error:
         raise _UnreadableError(f"{address}: it does not exist") from error
-    planned = _Plan(record, asked, secret, environment, owner, provider)
+    planned = RotationPlan(record, asked, secret, environment, owner, provider)
     return Survey(actions=planned.actions(rule, *turns), scanned=1)
 
 
@@ -106,20 +102,10 @@ async def _stage_of(record: OperationRecord, vault: str) -> str | None:
     assert application is not None, "an operation is of an application"  # noqa: S101 - the intake demands it
     request = await requests.get(application.name, application.request_id)
     for stage in [record.environment] if record.environment else application.environments:
-        async for found in _vaults(request, stage):
+        async for found in vaults_of(request, stage):
             if found.lower() == vault.lower():
                 return stage
     return None
-
-
-async def _vaults(request: RequestRecord, stage: str) -> AsyncIterator[str]:
-    group = group_of(request, stage)
-    try:
-        async for resource in resources.list_resources(group):
-            if resource.type.lower() == "microsoft.keyvault/vaults":
-                yield resource.name
-    except NotFoundError:
-        return
 
 
 def _idle(record: OperationRecord, secret: SecretVersion, rule: RotationRule) -> str | None:
@@ -163,67 +149,6 @@ def _turns(
 def _validity(secret: SecretVersion, rule: RotationRule | None) -> int:
     days = secret.tags.get(VALIDITY, "")
     return int(days) if days.isdigit() and int(days) else rule.validity_days if rule else 90
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """The actions that renew a secret."""
-
-    record: OperationRecord
-    asked: SecretName
-    secret: SecretVersion
-    environment: str
-    owner: str
-    provider: CredentialProvider
-
-    def actions(self, rule: RotationRule, new: Turn, old: Turn) -> list[PlannedAction]:
-        """First the new credential is published; then, in a wave of its own, the old one is made worthless.
-
-        With one credential only, both are one action: it cannot be done without a gap.
-        """
-        renew, retire = self.provider.renewal(new), self.provider.retirement(old)
-        made = new.credential or "another one"
-        if rule.strategy == "single":
-            calls = [renew, self._publication(new), *([retire] if self.provider.adds else [])]
-            told = (
-                f"replace {old.credential} and publish it as {self.asked.secret}; consumers are locked out until they"
-            )
-            return [self._action("replace", new, old, f"{told} have read the new value: it has no second one", calls)]
-        told = f"renew {made}, prove it and publish it as {self.asked.secret}"
-        ended = f"make {old.credential} worthless"
-        return [
-            self._action("publish", new, old, told, [renew, self._publication(new)]),
-            self._action("retire", old, old, ended, [retire]),
-        ]
-
-    def _publication(self, new: Turn) -> PlannedCall:
-        put = f"{key_vault.url_of(self.asked.vault)}/secrets/{self.asked.secret}"
-        tags = {CREDENTIAL: new.credential or "as the provider names it", ROTATION: self.record.id}
-        return PlannedCall(method="PUT", target=put, body={"tags": tags})
-
-    def _action(self, step: str, turn: Turn, old: Turn, summary: str, calls: list[PlannedCall]) -> PlannedAction:
-        asked: dict[str, Any] = self.asked.document()
-        rule = self.record.operation
-        return PlannedAction(
-            key=step,
-            rule=SINGLE if step == "replace" and rule != REVOKE else rule,
-            kind=self.provider.kind,
-            target=turn.address,
-            environment=self.environment,
-            owned_by=self.owner,
-            summary=summary,
-            calls=calls,
-            destructive=True,
-            facts={
-                **asked,
-                "version": self.secret.version,
-                "since": turn.since,
-                "step": step,
-                "credential": turn.credential,
-                "old": old.credential,
-                "days": turn.days,
-            },
-        )
 
 
 @activity

@@ -1,6 +1,6 @@
 """Azure Key Vault, data plane."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 
 from pydantic import Field
 
@@ -36,6 +36,11 @@ class SecretVersion(Model):
     def version(self) -> str:
         """Its name among the versions."""
         return self.id.rpartition("/")[2]
+
+
+class _Page(Model):
+    value: list[SecretVersion] = []
+    next_link: str | None = None
 
 
 class PublishedSecret(SecretVersion):
@@ -82,6 +87,33 @@ async def read_published(vault_url: str, name: str) -> PublishedSecret:
 
 def _get(name: str) -> Call:
     return Call("read version", "GET", f"/secrets/{name}/", params={"api-version": _VERSION})
+
+
+def list_secrets(vault_url: str) -> AsyncIterator[SecretVersion]:
+    """Every secret: times and tags of its current version, whose name is not told; no values.
+
+    Documentation: https://learn.microsoft.com/rest/api/keyvault/secrets/get-secrets/get-secrets
+
+    Raises:
+        NotAuthorizedError: our identity may not list them.
+        TransientIntegrationError: the vault does not answer, or not with a list.
+    """
+    return _listed(vault_url, Call("list secrets", "GET", "/secrets", params={"api-version": _VERSION}))
+
+
+def list_versions(vault_url: str, name: str) -> AsyncIterator[SecretVersion]:
+    """Every version of a secret in no certain order; no values. Raises as ``list_secrets``.
+
+    Documentation: https://learn.microsoft.com/rest/api/keyvault/secrets/get-secret-versions/get-secret-versions
+    """
+    call = Call("list versions", "GET", f"/secrets/{name}/versions", params={"api-version": _VERSION})
+    return _listed(vault_url, call)
+
+
+async def _listed(vault_url: str, call: Call) -> AsyncIterator[SecretVersion]:
+    async for page in _vendor(vault_url).pages(call, _Page):
+        for secret in page.value:
+            yield secret
 
 
 async def add_version(

@@ -45,7 +45,7 @@ REAL = [pytest.mark.long, pytest.mark.skipif(bool(postgresql.missing()), reason=
 MARKS = {"postgresql": REAL}
 # The other tests of storage keys are in tests/integration/test_rotation.py.
 OTHERS = [pytest.param(kind, marks=MARKS.get(kind, [])) for kind in KINDS if kind != "storage"]
-CALLS = {"storage": 18, "service bus": 18, "entra": 21, "postgresql": 27}  # of one rotation to its vendors
+CALLS = {"storage": 17, "service bus": 17, "entra": 20, "postgresql": 24}  # of one rotation to its vendors
 SAMPLE = {("service bus", 9), ("service bus", 13), ("entra", 9), ("entra", 14)}
 KILLS = [
     pytest.param(kind, number, marks=MARKS.get(kind, [] if (kind, number) in SAMPLE else [pytest.mark.long]))
