@@ -6,10 +6,13 @@ from typing import Any
 
 from shared.models.operations import OperationState
 from shared.register import operations
-from tests.integration.day2 import active, group_of, perform
+from tests.integration.day2 import active, group_of, operate, perform
 from tests.integration.rotated_secrets import DAY, StorageSecret, holds
+from tests.integration.test_events import OPERATOR
 from tests.integration.world import DurableClient, World
 from triggers._event_intake import from_event_grid, take_in
+from triggers._http import Call
+from triggers.http_secrets import list_secrets
 from triggers.timer_secrets import ask_for_rotation
 
 
@@ -60,3 +63,22 @@ async def test_what_ends_later_or_has_no_tags_is_left_alone(world: World) -> Non
     expire(secret, 29 * DAY)
     await ask_for_rotation(client, datetime.now(UTC))
     assert len(await operations.of_application(secret.request.application)) == 1
+
+
+async def test_the_inventory_tells_everything_but_the_value(world: World) -> None:
+    secret = StorageSecret(world, await active(world))
+    client: Any = DurableClient()
+    call = Call(OPERATOR, {"name": secret.request.application}, {}, {}, client, b"", "/api")
+    [before] = (await list_secrets(call)).document["secrets"]
+    assert (before["environment"], before["vault"], before["name"]) == ("dev", secret.vault, secret.name)
+    assert (before["daysLeft"], before["strategy"], before["lastRotation"]) == (0, "dual", None)
+    assert before["owner"]
+    assert before["reason"]
+    done = await operate(secret.request, "rotate-secret", parameters=secret.parameters())
+    answer = await list_secrets(call)
+    [after] = answer.document["secrets"]
+    assert after["lastRotation"] == {"operation": done.id, "at": after["created"]}
+    assert after["daysLeft"] in {59, 60}
+    ahead = datetime.fromisoformat(after["expires"]) - datetime.fromisoformat(after["nextRotation"])
+    assert ahead == timedelta(days=30)
+    assert not holds(str(answer.document), set(secret.keys().values()))
