@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 import azure.durable_functions as df
 import azure.functions as func
 
-from shared.models.operations import AskedOperation, Occasion
+from shared.models.operations import AskedOperation
 from shared.models.records import ApplicationRecord
 from shared.register import requests
 from shared.vaults import HeldSecret, secrets_of
-from triggers._operation_intake import accept
+from triggers._operation_intake import accept, asked_by_timer
 from triggers._sweeping import apart
 
 blueprint = df.Blueprint()
@@ -53,16 +53,9 @@ async def _rotate(client: df.DurableOrchestrationClient, application: str, secre
 
 def _asked(application: str, secret: HeldSecret, version: str) -> AskedOperation:
     """The same wish as the event's (``rules/events.yaml``), with the same key."""
-    return AskedOperation(
-        operation="rotate-secret",
-        application=application,
-        environment=secret.environment,
-        parameters={"vault": secret.vault, "secret": secret.name, "version": version},
-        occasion=Occasion.TIMER,
-        business_key=f"{secret.vault}/{secret.name}/{version}",
-        requester="appstore",
-        requester_name="App Store",
-    )
+    parameters = {"vault": secret.vault, "secret": secret.name, "version": version}
+    key = f"{secret.vault}/{secret.name}/{version}"
+    return asked_by_timer(application, "rotate-secret", key, environment=secret.environment, parameters=parameters)
 
 
 bound = blueprint.durable_client_input(client_name="client")(check_secrets)
