@@ -80,6 +80,7 @@ def test_a_port_in_use_is_replaced_by_a_free_one(tmp_path: Path, small_app: Path
             assert stack.api.get("/api/hello").text == "hello"
 
 
+@pytest.mark.long
 def test_the_processes_of_a_run_that_was_killed_itself_are_ended_first(tmp_path: Path, small_app: Path) -> None:
     orphaned = Stack(tmp_path / "run", root=small_app)
     orphaned.start()

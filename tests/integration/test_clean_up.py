@@ -180,6 +180,7 @@ async def test_the_tag_only_shows_the_row(world: World, application: RequestReco
     assert world.azure(other, NETWORK) is not None
 
 
+@pytest.mark.long
 async def test_asked_five_times_at_once_each_day_it_happens_once(world: World, application: RequestRecord) -> None:
     path = address(world, application)
     before = world.position()
@@ -226,7 +227,7 @@ async def test_killed_after_any_activity_it_goes_on(
 
 
 @pytest.mark.parametrize(
-    "how", ["status_after", *(pytest.param(how, marks=pytest.mark.long) for how in ("drop_after", "drop_before"))]
+    "how", [pytest.param(how, marks=pytest.mark.long) for how in ("status_after", "drop_after", "drop_before")]
 )
 async def test_lost_and_failed_answers_heal(world: World, application: RequestRecord, how: str) -> None:
     path = address(world, application)
@@ -347,7 +348,9 @@ async def lift(world: World, laid: Any) -> None:
     await controls.lift(laid, audit.Entry(f"lift:{laid.id}", now, "test", "lift", "control", "test"))
 
 
-@pytest.mark.parametrize("kind", ["hold", "lock", "freeze", "exemption"])
+@pytest.mark.parametrize(
+    "kind", ["hold", *(pytest.param(kind, marks=pytest.mark.long) for kind in ("lock", "freeze", "exemption"))]
+)
 async def test_a_shield_means_no_change_at_all(world: World, application: RequestRecord, kind: str) -> None:
     path = address(world, application)
     laid = await shield(kind, world, application, path)
@@ -491,6 +494,7 @@ async def test_what_was_removed_comes_back_byte_for_byte(world: World, applicati
     assert TAG not in tags_of(world, path)
 
 
+@pytest.mark.long
 async def test_a_disk_comes_back_with_its_data(world: World, application: RequestRecord) -> None:
     path, kind = disk(world, application), kind_of("Microsoft.Compute/disks")
     before = canonical_json(configuration_of(world.azure(path, COMPUTE), kind))

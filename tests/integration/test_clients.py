@@ -572,6 +572,7 @@ STORAGE: dict[str, Callable[[], Awaitable[object]]] = {
 }
 
 
+@pytest.mark.long
 async def test_storage_that_is_down_is_transient_and_does_not_hold_an_activity_for_long(world: World) -> None:
     world.fault(system="storage", mode="status", status=503, **FOREVER)
     started = time.monotonic()

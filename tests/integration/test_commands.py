@@ -109,6 +109,7 @@ async def _bury(client: ServiceBusClient, session: str, **letters: dict[Any, Any
 
 
 @pytest.mark.usefixtures("world")
+@pytest.mark.long
 async def test_a_dead_letter_is_replayed_under_a_new_name_and_never_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = ServiceBusSettings()
     async with ServiceBusClient.from_connection_string(settings.servicebus) as client:

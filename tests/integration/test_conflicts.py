@@ -135,6 +135,7 @@ async def test_commits_after_the_skeleton_are_not_overwritten_by_a_repeat(world:
     assert world.github(place)["object"]["sha"] == head
 
 
+@pytest.mark.long
 async def test_a_repository_that_is_still_empty_is_tried_again(world: World) -> None:
     record = await world.order()
     payload = ActivityInput(run=run_of(record))

@@ -140,6 +140,7 @@ async def test_throttled_is_passed_on_and_nobody_asks_before_its_time(clean: Wor
     assert asked(world, since) == first
 
 
+@pytest.mark.long
 async def test_the_services_own_limit_is_understood(clean: World) -> None:
     usage(clean, used(1, "rg-any"), limit=0)
     since = clean.position()

@@ -195,6 +195,7 @@ async def test_a_lost_answer_has_one_effect(world: World, activity: str, lost: s
     assert ended.conclusion == "success"
 
 
+@pytest.mark.long
 async def test_a_plan_is_stale_when_the_estate_has_moved(world: World) -> None:
     here = await _environment(world, parameters=NOTHING)
     change, _ = await _made(here)

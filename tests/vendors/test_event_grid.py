@@ -108,6 +108,7 @@ async def hook() -> AsyncIterator[tuple[Hook, str]]:
     await runner.cleanup()
 
 
+@pytest.mark.long
 async def test_the_end_of_a_secret_is_told_once_for_each_end_also_after_a_restart(
     tmp_path: Path, hook: tuple[Hook, str]
 ) -> None:
