@@ -201,7 +201,7 @@ async def _restore(scene: Scene) -> Play:
         found = groups(scene.world, record)
         return [len(scene.world.azure(place.format(group), "2026-10-01")["value"]) for group in found]
 
-    moment = (NOW - timedelta(minutes=7)).isoformat(timespec="seconds").replace("+00:00", "Z")
+    moment = (datetime.now(UTC) - timedelta(minutes=7)).isoformat(timespec="seconds").replace("+00:00", "Z")
     return Play(record, look, [1], {"environment": "dev", "parameters": {"pointInTime": moment}})
 
 
