@@ -10,12 +10,14 @@ HINT_SECONDS = 3600
 ENDED = frozenset({"Completed", "Failed", "Terminated", "Canceled"})
 
 
-async def apart(identifier: str, work: Awaitable[object]) -> None:
-    """One that cannot be looked after does not keep the others from it."""
+async def apart(identifier: str, work: Awaitable[object]) -> bool:
+    """One that cannot be looked after does not keep the others from it; returns whether it was looked after."""
     try:
         await work
     except Exception:  # noqa: BLE001 - whatever it is, the next minute tries again
         LOGGER.exception("the sweep could not look after %s", identifier)
+        return False
+    return True
 
 
 def older(moment: str, seconds: float) -> bool:

@@ -46,8 +46,7 @@ async def ask_for_drills(client: Any, today: date, parallel: int) -> int:
         if asked_for >= room:
             break
         if (asked.application, asked.environment) not in busy:
-            await apart(f"{asked.application} {asked.environment}", accept(client, asked))
-            asked_for += 1
+            asked_for += await apart(f"{asked.application} {asked.environment}", accept(client, asked))
     return asked_for
 
 

@@ -50,7 +50,6 @@ class DrillRecord(Model):
         rto_seconds: from the beginning until the restored copy could be used.
         rpo_seconds: how much of the newest data it would have lost.
         removed_at: when nothing was left of it; None: something may be.
-        kept: what the vendor keeps of it for a while, in a sentence.
     """
 
     schema_version: int = 1
@@ -67,7 +66,6 @@ class DrillRecord(Model):
     rto_seconds: int | None = None
     rpo_seconds: int | None = None
     removed_at: str | None = None
-    kept: str = ""
 
 
 class LastDrill(Model):

@@ -7,14 +7,16 @@ import pytest
 
 from shared.backup_coverage import due_on
 from shared.backup_rules import BackupRule, backup_rule
+from shared.errors import RequestRejectedError
 from shared.models.backups import DataKind, DrillRecord
-from shared.models.operations import OperationRecord, OperationState
+from shared.models.operations import AskedOperation, OperationRecord, OperationState
 from shared.models.records import RequestRecord
 from shared.register import drills, operations
 from shared.register.audit import Entry
 from tests.integration.day2 import active
 from tests.integration.world import DurableClient, World
 from triggers import timer_drills
+from triggers._operation_intake import accept
 from triggers.timer_drills import ask_for_drills
 
 RULE = BackupRule(retention_days=7, drill_days=60, rto_minutes=120, rpo_minutes=15)
@@ -101,3 +103,20 @@ async def test_only_as_many_as_have_room_and_the_rest_later(world: World) -> Non
     assert await tick(late, 0) == 0
     await tick(late)
     assert [len(await asked(record)) for record in records] == [1, 1, 1, 1]
+
+
+async def test_one_that_is_refused_keeps_no_other_from_its_drill(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    late = datetime.now(UTC).date() + timedelta(days=7)
+    await tick(late)  # what other tests left is asked for
+    records = sorted([await active(world, environments=["dev"]) for _ in range(3)], key=lambda item: item.application)
+
+    async def refusing(client: Any, wanted: AskedOperation) -> Any:
+        if wanted.application == records[0].application:
+            raise RequestRejectedError("unknown-application", "refused")
+        return await accept(client, wanted)
+
+    monkeypatch.setattr(timer_drills, "accept", refusing)
+    running = [item async for item in operations.in_states([OperationState.RECEIVED])]
+    others = sum(item.operation == "drill-restore" for item in running)
+    assert await tick(late, others + 1) == 1
+    assert [len(await asked(record)) for record in records] == [0, 1, 0]
