@@ -27,7 +27,7 @@ from shared.identity import Caller
 from shared.models import archetype
 from shared.models.records import RUNNING_STATES, TRANSITIONS
 from shared.rule_set import RULES as RULE_FILES
-from shared.telemetry.metrics import INSTRUMENTS
+from shared.telemetry.instruments import INSTRUMENTS
 from triggers._http import ENDPOINTS, Endpoint
 
 DOCS = Path(__file__).resolve().parent

@@ -13,8 +13,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from shared.telemetry import pipeline, sdk
 from shared.telemetry.exporters import Exporters
-from shared.telemetry.pipeline import Losses
 from shared.telemetry.settings import TelemetrySettings
+from shared.telemetry.sinks import Losses
 
 
 @dataclass

@@ -7,7 +7,7 @@ from typing import Any
 from opentelemetry.sdk._logs.export import LogRecordExporter
 from opentelemetry.sdk.trace.export import SpanExporter
 
-from shared.telemetry.pipeline import QUEUE, Losses
+from shared.telemetry.sinks import QUEUE, Losses
 
 
 class Gate:

@@ -1,66 +1,76 @@
-"""The instruments of ``metrics.py`` as the SDK's."""
+"""The instruments: names, units and the only labels they may carry; none holds an id or a name that people choose."""
 
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
 
-from opentelemetry.metrics import CallbackOptions, Meter, Observation
-
-from shared.telemetry.metrics import INSTRUMENTS
-from shared.telemetry.pipeline import Losses
-from shared.telemetry.records import Measurement
-
-FRESH_SECONDS = 180.0
-_LOST = "appstore.telemetry.lost"
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_MINUTES = (5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0, 3600.0, 7200.0, 14400.0, 86400.0)
 
 
-class Levels:
-    """The last values of gauges, forgotten when they are old."""
+@dataclass(frozen=True)
+class Instrument:
+    """One metric.
 
-    def __init__(self) -> None:
-        self._values: dict[str, dict[tuple[tuple[str, object], ...], tuple[float, float]]] = {}
+    Attributes:
+        kind: a gauge is the last value of this worker, for a few minutes: another worker may measure next.
+        labels: the attributes that a measurement may have.
+        buckets: boundaries of a histogram.
+    """
 
-    def keep(self, measurement: Measurement) -> None:
-        """Remember a value."""
-        key = tuple(sorted(measurement.attributes.items()))
-        values = self._values.get(measurement.name, {})
-        self._values[measurement.name] = values | {key: (measurement.value, time.monotonic())}
-
-    def fresh(self, name: str) -> list[tuple[float, dict[str, object]]]:
-        """The values that were measured lately, with their labels."""
-        oldest = time.monotonic() - FRESH_SECONDS
-        return [(value, dict(key)) for key, (value, at) in self._values.get(name, {}).items() if at > oldest]
-
-
-def recorders(meter: Meter, levels: Levels, losses: Losses) -> dict[str, Callable[[Measurement], None]]:
-    """How a measurement of each name is recorded."""
-    return {name: _instrument(meter, name, levels, losses) for name in INSTRUMENTS}
+    kind: Literal["histogram", "counter", "gauge"]
+    unit: str
+    description: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
 
 
-def _instrument(meter: Meter, name: str, levels: Levels, losses: Losses) -> Callable[[Measurement], None]:
-    about = INSTRUMENTS[name]
-    if name == _LOST:
-        meter.create_observable_counter(name, [lambda _: _lost(losses)], about.unit, about.description)
-        return lambda told: losses.add("metrics", told.name)
-    if about.kind == "gauge":
-        meter.create_observable_gauge(
-            name, [lambda options: _fresh(levels, name, options)], about.unit, about.description
-        )
-        return levels.keep
-    if about.kind == "counter":
-        counter = meter.create_counter(name, about.unit, about.description)
-        return lambda told: counter.add(told.value, told.attributes)
-    histogram = meter.create_histogram(
-        name, about.unit, about.description, explicit_bucket_boundaries_advisory=about.buckets
-    )
-    return lambda told: histogram.record(told.value, told.attributes)
-
-
-def _fresh(levels: Levels, name: str, _options: CallbackOptions) -> Iterable[Observation]:
-    return [Observation(value, labels) for value, labels in levels.fresh(name)]  # type: ignore[arg-type] # plain values
-
-
-def _lost(losses: Losses) -> Iterable[Observation]:
-    return [
-        Observation(number, {"appstore.signal": signal, "error.type": reason})
-        for (signal, reason), number in losses.counts().items()
-    ]
+INSTRUMENTS: Mapping[str, Instrument] = {
+    "appstore.provision.duration": Instrument(
+        "histogram",
+        "s",
+        "Time to provision: from the approval to the last step of an environment.",
+        ("appstore.archetype", "appstore.environment", "appstore.outcome"),
+        _MINUTES,
+    ),
+    "appstore.request.duration": Instrument(
+        "histogram",
+        "s",
+        "From the request, or its retry or undo, to the end of the attempt; waiting for people included.",
+        ("appstore.archetype", "appstore.run", "appstore.outcome"),
+        _MINUTES,
+    ),
+    "appstore.step.failures": Instrument(
+        "counter",
+        "{failure}",
+        "Failed tries of activities, by the system that failed and the problem's code.",
+        ("appstore.system", "appstore.code"),
+    ),
+    "appstore.queue.age": Instrument(
+        "gauge",
+        "s",
+        "Age of the oldest claim that nobody started, of the running request that changed its state longest ago, and "
+        "of the oldest event that the topic did not take.",
+        ("appstore.queue",),
+    ),
+    "appstore.events.settled": Instrument(
+        "counter", "{event}", "Events and alerts by what became of them.", ("appstore.outcome",)
+    ),
+    "appstore.approvals.pending": Instrument("gauge", "{request}", "Requests that wait for an approval."),
+    "http.client.request.duration": Instrument(
+        "histogram",
+        "s",
+        "Calls to vendors, each try on its own.",
+        ("appstore.system", "appstore.operation", "http.request.method", "http.response.status_code", "error.type"),
+        _SECONDS,
+    ),
+    "appstore.vendor.throttled": Instrument(
+        "counter", "{call}", "Calls that a vendor refused because there were too many.", ("appstore.system",)
+    ),
+    "appstore.telemetry.lost": Instrument(
+        "counter",
+        "{record}",
+        "Spans and logs that were not exported: the queue was full, or the receiver did not take them.",
+        ("appstore.signal", "error.type"),
+    ),
+}

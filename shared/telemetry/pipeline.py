@@ -7,45 +7,16 @@ that is down fills the queue, then records are dropped and counted. No request e
 import atexit
 import logging
 import threading
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable
 from functools import cache
-from typing import Protocol
 
-from shared.telemetry.records import LogRecord, Measurement, SpanRecord, Told
+from shared.telemetry.records import Told
 from shared.telemetry.settings import telemetry_settings
+from shared.telemetry.sinks import QUEUE, Losses, Nowhere, Sink, signal_of
 
-QUEUE = 2048
 GRACE_SECONDS = 2.0
 _log = logging.getLogger("telemetry")  # not the app's logger, whose lines come by here
-
-
-class Sink(Protocol):
-    """Something that exports."""
-
-    def tell(self, told: Told) -> None:
-        """Take a record without waiting."""
-
-    def close(self, seconds: float) -> None:
-        """Export what is queued, within the time."""
-
-
-class Losses:
-    """How many records were not exported, by signal and reason."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._counts: Counter[tuple[str, str]] = Counter()
-
-    def add(self, signal: str, reason: str, number: int = 1) -> None:
-        """Count lost records."""
-        with self._lock:
-            self._counts[signal, reason] += number
-
-    def counts(self) -> dict[tuple[str, str], int]:
-        """All counts so far."""
-        with self._lock:
-            return dict(self._counts)
 
 
 class Pipeline:
@@ -89,7 +60,7 @@ class Pipeline:
             sink = self._build(self.losses)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with telemetry, the app goes on without
             _log.warning("telemetry is off: %s", type(error).__name__)
-            sink = _Nowhere(self.losses)
+            sink = Nowhere(self.losses)
         with self._lock:
             early, self._early, self._sink = self._early, deque(), sink
         for told in early:
@@ -100,24 +71,6 @@ class Pipeline:
             sink.tell(told)
         except Exception as error:  # noqa: BLE001 - as above
             self.losses.add(signal_of(told), type(error).__name__)
-
-
-class _Nowhere:
-    """Counts what a broken configuration loses."""
-
-    def __init__(self, losses: Losses) -> None:
-        self._losses = losses
-
-    def tell(self, told: Told) -> None:
-        self._losses.add(signal_of(told), "not_configured")
-
-    def close(self, seconds: float) -> None:
-        """Nothing to do."""
-
-
-def signal_of(told: Told) -> str:
-    """Name of the signal that a record belongs to."""
-    return {SpanRecord: "traces", LogRecord: "logs", Measurement: "metrics"}[type(told)]
 
 
 @cache

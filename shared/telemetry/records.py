@@ -43,7 +43,7 @@ class LogRecord:
 
 @dataclass(frozen=True)
 class Measurement:
-    """A value of one of the instruments of ``shared/telemetry/metrics.py``."""
+    """A value of one of the instruments of ``shared/telemetry/instruments.py``."""
 
     name: str
     value: float

@@ -23,10 +23,10 @@ from opentelemetry.sdk.trace.sampling import Decision
 
 from shared.telemetry.exporters import Exporters, exporters_of
 from shared.telemetry.gate import CountedLogs, CountedSpans, Gate
-from shared.telemetry.instruments import Levels, recorders
-from shared.telemetry.pipeline import QUEUE, Losses, Sink
+from shared.telemetry.recorders import Levels, recorders
 from shared.telemetry.records import LogRecord, SpanRecord, Told
 from shared.telemetry.settings import TelemetrySettings
+from shared.telemetry.sinks import QUEUE, Losses, Sink
 
 _SCOPE = "appstore"
 _BATCH = 512

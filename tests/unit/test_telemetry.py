@@ -21,10 +21,12 @@ from shared.errors import TransientIntegrationError
 from shared.log import LOGGER
 from shared.models.runs import Run
 from shared.telemetry import ids, logs, pipeline, sdk, spans
-from shared.telemetry.metrics import INSTRUMENTS, measure
-from shared.telemetry.pipeline import QUEUE, Losses, Pipeline
+from shared.telemetry.instruments import INSTRUMENTS
+from shared.telemetry.metrics import measure
+from shared.telemetry.pipeline import Pipeline
 from shared.telemetry.records import SpanRecord, Told
 from shared.telemetry.settings import TelemetrySettings, telemetry_settings
+from shared.telemetry.sinks import QUEUE, Losses
 from tests.recorder import Recorder, recording
 
 REQUEST = "req-0123456789ab"
