@@ -15,6 +15,7 @@ from shared.settings import AppStoreSettings, load
 
 _UNDECIDED = frozenset({RequestState.AWAITING_APPROVAL})
 _ENDED = frozenset({RequestState.SUCCEEDED, RequestState.DEGRADED, RequestState.UNDONE})
+_TOPICS = ("operations", "promotions", "secrets", "backups", "drift", "costs")
 
 
 def base() -> str:
@@ -139,5 +140,7 @@ def percent(record: RequestRecord, steps: list[StepRecord]) -> int:
 
 
 def application_view(record: ApplicationRecord) -> dict[str, Any]:
-    """An application or a reserved name."""
-    return {**record.document(), "links": {"request": f"{base()}/requests/{record.request_id}"}}
+    """An application or a reserved name, and where its Day-2 is told."""
+    place = f"{base()}/applications/{record.name}"
+    told = {topic: f"{place}/{topic}" for topic in _TOPICS}
+    return {**record.document(), "links": {"self": place, "request": f"{base()}/requests/{record.request_id}", **told}}

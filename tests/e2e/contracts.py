@@ -61,6 +61,10 @@ AZURE_BOARDS = {
 # The same for calls that a run need not make: what Graph said is kept for a minute.
 GRAPH = "https://learn.microsoft.com/graph/api"
 PERHAPS = {
+    r"GET /subscriptions/[^/]+/resourceGroups/[^/]+/providers/"
+    r"(Microsoft\.DBforPostgreSQL/flexibleServers|Microsoft\.Storage/storageAccounts|Microsoft\.KeyVault/vaults): no": (
+        f"{ARM}: list by resource group, of postgresql, storagerp and keyvault"
+    ),
     r"PATCH /repos/[^/]+/[^/]+/issues/\d+: no operation": f"{REST}/issues/issues#update-an-issue",
     r"POST /repos/[^/]+/[^/]+/issues/\d+/labels: no operation": f"{REST}/issues/labels#add-labels-to-an-issue",
     r"PATCH /repos/[^/]+/[^/]+/pulls/\d+: no operation": f"{REST}/pulls/pulls#update-a-pull-request",

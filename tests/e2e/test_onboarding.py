@@ -21,6 +21,7 @@ def test_a_request_becomes_a_running_service_and_undo_leaves_nothing(desk: Desk)
     health = desk.stack.vendors.get("https://whole-api.dev.apps.contoso.com/health")
     assert health.json()["application"] == "whole-api"
     _require_welcome(estate, request)
+    _require_way_around(desk, request)
     _require_idempotent(desk, request["id"])
     require_operable(desk, estate, request)
     require_commanded(desk, request["application"])
@@ -42,6 +43,14 @@ def _require_welcome(estate: Estate, request: Document) -> None:
     assert titles == {"Service dev", "Repository", "Board", "Dashboards", "Change request", "Catalogue entry"}
     assert HOSTILE in [run["text"] for block in message["body"] for run in block["inlines"]]
     _require_pages(estate, request, [action["url"] for action in message["actions"]])
+
+
+def _require_way_around(desk: Desk, request: Document) -> None:
+    """From the application its owners reach everything that is told of it."""
+    links = desk.call("GET", f"applications/{request['application']}", "requester").json()["links"]
+    assert set(links) == {"self", "request", "operations", "promotions", "secrets", "backups", "drift", "costs"}
+    answers = {topic: desk.call("GET", link.partition("/api/")[2], "requester") for topic, link in links.items()}
+    assert {topic: answer.status_code for topic, answer in answers.items()} == dict.fromkeys(links, 200)
 
 
 def _require_pages(estate: Estate, request: Document, told: list[str]) -> None:
