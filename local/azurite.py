@@ -12,7 +12,8 @@ from base64 import b64encode
 from pathlib import Path
 
 from local import npm
-from local.processes import Process, free_port
+from local.ports import free_port
+from local.processes import Process
 from local.vendors.kernel.certificates import CertificateAuthority
 
 # Azurite learns of accounts at its start only: the last one holds the containers of those that Resource Manager makes.

@@ -1,13 +1,64 @@
-"""Who has a port: so that a program that stands in the way is named, not only its number."""
+"""Ports of this machine: who has one, and which one nobody else will take before it is used."""
 
+import fcntl
+import os
+import secrets
 import shutil
+import socket
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import IO
+
+from local.processes import LocalRunError
 
 _LISTENING = "0A"
 _PROC = Path("/proc")
+# Below those that systems give to outgoing connections (Linux from 32768, macOS from 49152): one of these could take a
+# port between the look at it and its use.
+_RANGE = range(20000, 32768)
+_claims: list[IO[bytes]] = []
+
+
+def free_port(preferred: int = 0) -> int:
+    """Return the preferred port when it is free, else one that is this process's until it ends.
+
+    Raises:
+        LocalRunError: every port is taken.
+    """
+    if preferred and _is_free(preferred):
+        return preferred
+    for port in secrets.SystemRandom().sample(_RANGE, len(_RANGE)):
+        if _is_free(port) and _claim(port):
+            return port
+    raise LocalRunError(f"no port from {_RANGE.start} to {_RANGE.stop - 1} is free: end what listens there")
+
+
+def _is_free(port: int) -> bool:
+    """Whether nobody listens on this port of the loopback interface."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+def _claim(port: int) -> bool:
+    """Whether no other local run has it; the system takes the claim back when this process ends."""
+    folder = Path(tempfile.gettempdir()) / f"appstore-ports-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    claim = (folder / str(port)).open("wb")
+    try:
+        fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        claim.close()
+        return False
+    _claims.append(claim)
+    return True
 
 
 def holder(port: int) -> str:

@@ -22,7 +22,8 @@ import httpx
 
 from local import azurite
 from local.platform import ensure_platform, subscribe
-from local.processes import LocalRunError, Process, end_group, free_port, keep_caches_in, plain_environment, started_at
+from local.ports import free_port
+from local.processes import LocalRunError, Process, end_group, keep_caches_in, plain_environment, started_at
 from local.service_bus import process as service_bus
 
 CHECKOUT = Path(__file__).resolve().parent.parent

@@ -10,7 +10,8 @@ from tempfile import mkdtemp
 
 import psycopg
 
-from local.processes import LocalRunError, free_port
+from local.ports import free_port
+from local.processes import LocalRunError
 
 
 def missing() -> str:

@@ -18,7 +18,8 @@ import httpx
 import jwt
 
 from local import npm
-from local.processes import LocalRunError, Process, free_port
+from local.ports import free_port
+from local.processes import LocalRunError, Process
 from local.sign_in import github_headers
 from local.stack import CHECKOUT, Stack
 from tests import postgresql

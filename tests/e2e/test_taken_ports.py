@@ -6,13 +6,15 @@ import subprocess
 import sys
 from argparse import ArgumentTypeError
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 
 from local.azurite import Azurite
-from local.ports import holder
-from local.processes import LocalRunError, Process, free_port
+from local.ports import free_port, holder
+from local.processes import LocalRunError, Process
 from local.run.__main__ import port, taken
 from local.stack import CHECKOUT, HOST_PORT, VENDORS_PORT, Stack
 
@@ -43,6 +45,21 @@ def test_the_holder_of_a_port_is_named(squatter: tuple[int, int]) -> None:
     pid, number = squatter
     assert re.fullmatch(rf"python[0-9.]* \(pid {pid}\)", holder(number))
     assert holder(free_port()) == "another program"
+
+
+def test_no_two_processes_get_the_same_free_port_and_no_outgoing_connection_takes_it() -> None:
+    ask = "import sys; from local.ports import free_port; print(*(free_port() for _ in range(500))); sys.stdin.read()"
+    with ExitStack() as both:
+        asked = [
+            both.enter_context(subprocess.Popen([sys.executable, "-c", ask], cwd=CHECKOUT, stdin=PIPE, stdout=PIPE))
+            for _ in range(2)
+        ]
+        told = [process.stdout.readline().split() for process in asked if process.stdout]
+        for process in asked:
+            process.communicate(b"")
+    given = [int(number) for numbers in told for number in numbers]
+    assert len(set(given)) == 1000
+    assert max(given) < 32768, "what the system gives to connections begins there"
 
 
 def test_make_run_says_who_has_7071_and_7443_and_where_it_listens_instead(

@@ -14,7 +14,7 @@ from typing import Any
 
 import aiohttp
 
-from local.processes import free_port
+from local.ports import free_port
 from local.vendors.kernel import Kernel
 from local.vendors.registry import REQUIREMENTS_LABEL
 
