@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+import function_app  # noqa: F401 - importing registers the operations
 from docs.generate import pages
+from orchestrators._day2 import OPERATIONS
 from shared.archetypes import Archetype, BoardTemplate, PlannedObject, WorkItem
 from shared.configuration import settings_classes, settings_of, wrong
 from tests.structure.product import ROOT, modules, relative, tree
@@ -132,6 +134,12 @@ def test_every_problem_code_is_explained() -> None:
     codes = {code for path in modules("triggers", "orchestrators", "activities", "shared") for code in _codes(path)}
     assert {"plan-changed", "integration-conflict", "pipeline-lost"} <= codes
     assert {code for code in codes if f"`{code}`" not in text} == set()
+
+
+def test_every_operation_has_a_runbook() -> None:
+    rows = [line for line in _text("docs", "runbooks", "README.md").splitlines() if line.startswith("| `")]
+    with_runbook = {name for row in rows if LINK.search(row) for name in re.findall(r"`([a-z-]+)`", row.split("|")[1])}
+    assert set(OPERATIONS) == with_runbook
 
 
 def test_every_target_of_make_that_is_named_exists() -> None:
