@@ -1,5 +1,6 @@
 // What happens to the resources of a subscription, told to the App Store. Deployed for each landing zone's subscription, after
-// the app and its functions are there. What gets lost on the way is found by the timers.
+// the app and its functions are there. Vaults have a topic each, by Azure Policy (infra/policy). What gets lost on the way is
+// found by the timers.
 targetScope = 'subscription'
 
 @description('Resource id of the App Store\'s Function app.')

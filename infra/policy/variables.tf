@@ -40,3 +40,37 @@ variable "longest_exemption_days" {
     error_message = "longest_exemption_days: from 1 to 366."
   }
 }
+
+variable "function_app_id" {
+  description = "Resource id of the App Store's Function app, which hears of the vaults' events; empty: nobody does."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = var.function_app_id == "" || can(regex("^/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft.Web/sites/[^/]+$", var.function_app_id))
+    error_message = "function_app_id: the resource id of a Function app."
+  }
+}
+
+variable "dead_letter_account_id" {
+  description = "Resource id of the storage account for events that could not be delivered."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = var.dead_letter_account_id == "" || can(regex("^/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft.Storage/storageAccounts/[^/]+$", var.dead_letter_account_id))
+    error_message = "dead_letter_account_id: the resource id of a storage account."
+  }
+}
+
+variable "dead_letter_container" {
+  description = "Container for events that could not be delivered."
+  type        = string
+  default     = "event-dead-letters"
+}
+
+variable "location" {
+  description = "Region of the identities that deploy for Azure Policy."
+  type        = string
+  default     = ""
+}

@@ -3,7 +3,7 @@
 Microsoft publishes no schema that knows today's language. What is checked here follows the documentation
 (https://learn.microsoft.com/azure/governance/policy/concepts/definition-structure-policy-rule) and was calibrated on
 all 5,009 built-in definitions of github.com/Azure/azure-policy as of 2026-04-29: it rejects 7 of them, whose effects
-(enforceSetting, AuditAction) are not documented.
+(enforceSetting, AuditAction) are not documented. It rejects none of the 1,049 that deploy.
 """
 
 import json
@@ -30,6 +30,8 @@ OPERATORS = frozenset(
 SUBJECTS = ("field", "value", "count", "source")
 TYPES = {"string": str, "array": list, "object": dict, "boolean": bool, "integer": int, "float": float}
 LONGEST_EXEMPTION = 180
+ROLE = re.compile(r"(?i)(?:/subscriptions/[^/]+)?/providers/microsoft\.authorization/roledefinitions/[0-9a-f-]{36}")
+DELAY = re.compile(r"(?i)AfterProvisioning(?:Success|Failure)?|PT\d{1,3}M|PT[0-6]H")
 
 
 def lowered(document: Any) -> Document:
@@ -49,6 +51,9 @@ def definition_faults(definition: Document) -> Iterator[str]:
     then = lowered(rule["then"])
     yield from _effect_faults(then.get("effect"), parameters)
     inner = {name: value for name, value in lowered(then.get("details")).items() if name != "deployment"}
+    if "deployment" in lowered(then.get("details")):
+        yield from _deployment_faults(lowered(then["details"]))
+        inner |= {"given": lowered(_deployed(lowered(then["details"]))).get("parameters")}
     used = _parameters_in([rule["if"], then.get("effect"), inner])
     yield from (f"parameters: {name} is used and not declared" for name in sorted(used - parameters.keys()))
     for name, parameter in parameters.items():
@@ -78,6 +83,51 @@ def _condition_faults(condition: Any, place: str) -> Iterator[str]:
         where = lowered(keys.get("count")).get("where")
         if where is not None:
             yield from _condition_faults(where, f"{place}.count.where")
+
+
+def _deployed(details: Document) -> Document:
+    return lowered(lowered(details["deployment"]).get("properties"))
+
+
+def _deployment_faults(details: Document) -> Iterator[str]:
+    """What is wrong with a deployment, what it looks for first, and the parameters that it hands to its template.
+
+    Functions inside the template are the template's; values of its parameters are the policy's.
+    https://learn.microsoft.com/azure/governance/policy/concepts/effect-deploy-if-not-exists
+    """
+    deployed = _deployed(details)
+    template = lowered(deployed.get("template"))
+    if "/" not in str(details.get("type", "")):
+        yield "details.type: names no type"
+    roles = details.get("roledefinitionids") or [""]
+    yield from (f"details.roleDefinitionIds: {role!r} is no role" for role in roles if not ROLE.fullmatch(str(role)))
+    for name, known in (("existencescope", ("subscription", "resourcegroup")), ("evaluationdelay", None)):
+        value = str(details.get(name, ""))
+        fits = value.lower() in known if known else DELAY.fullmatch(value)
+        if value and not value.startswith("[") and not fits:
+            yield f"details.{name}: {value} is unknown"
+    if "existencecondition" in details:
+        yield from _condition_faults(details["existencecondition"], "existenceCondition")
+    if str(deployed.get("mode", "")).lower() != "incremental":
+        yield "deployment.mode: everything else in the resource group would go"
+    if not template.get("resources"):
+        yield "deployment.template: has no resources"
+    given, declared = lowered(deployed.get("parameters")), lowered(template.get("parameters"))
+    yield from (f"deployment.parameters: the template has no {name}" for name in sorted(given.keys() - declared.keys()))
+    missing = (name for name, one in declared.items() if name not in given and "defaultvalue" not in lowered(one))
+    yield from (f"deployment.parameters: {name} needs a value" for name in missing)
+    inside = _parameters_in({name: template.get(name) for name in ("variables", "resources", "outputs")})
+    yield from (f"template: {name} is used and not declared" for name in sorted(inside - _declared_in(template)))
+
+
+def _declared_in(template: Any) -> set[str]:
+    """Parameters of a template and of the templates that are nested in it."""
+    if isinstance(template, list):
+        return {name for item in template for name in _declared_in(item)}
+    if not isinstance(template, dict):
+        return set()
+    own = {name for key, value in template.items() if key.lower() == "parameters" for name in lowered(value)}
+    return own | {name for value in template.values() for name in _declared_in(value)}
 
 
 def _effect_faults(effect: Any, parameters: Document) -> Iterator[str]:

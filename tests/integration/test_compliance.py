@@ -81,6 +81,20 @@ async def test_one_task_for_each_violation_and_the_rest_is_named(policies: Polic
         assert [found for entry in calls for found in contracts.complaints(check, entry)] == []
 
 
+async def test_what_a_policy_deploys_is_remediated_without_an_initiative(policies: Policies) -> None:
+    """Vaults that had no topic of Event Grid: the definition is assigned alone, so that there is no reference."""
+    alone = {"policyDefinitionReferenceId": "", "policyDefinitionAction": "deployIfNotExists"}
+    vault = policies.violation(**alone)
+    before = policies.world.position()
+    done = await operate(policies.record, "remediate-compliance")
+    assert (done.state, policies.tasks(before)) == (OperationState.SUCCEEDED, 1), done.problem
+    [row] = await rows(done)
+    assert row.action.target == vault
+    assert row.action.calls[0].body == {
+        "properties": {"policyAssignmentId": INITIATIVE, "resourceDiscoveryMode": "ExistingNonCompliant"}
+    }
+
+
 async def test_to_observe_begins_nothing_and_shows_the_exact_task(policies: Policies) -> None:
     policies.violation()
     before = policies.world.position()

@@ -116,3 +116,74 @@ run "a_wrong_management_group_is_named" {
 
   expect_failures = [var.management_group]
 }
+
+run "without_the_app_nobody_subscribes" {
+  command = plan
+
+  assert {
+    condition = (
+      length(azurerm_management_group_policy_assignment.vault_events) == 0 &&
+      length(azurerm_role_definition.event_destinations) == 0 &&
+      length(azurerm_role_assignment.vault_events) == 0
+    )
+    error_message = "Without a function there is no assignment, no identity, no role."
+  }
+}
+
+run "vaults_get_their_subscription_by_an_identity_with_few_rights" {
+  command = apply
+
+  variables {
+    function_app_id        = "/subscriptions/10000000-0000-0000-0000-000000000001/resourceGroups/rg-appstore/providers/Microsoft.Web/sites/func-appstore"
+    dead_letter_account_id = "/subscriptions/10000000-0000-0000-0000-000000000001/resourceGroups/rg-appstore/providers/Microsoft.Storage/storageAccounts/stappstore"
+    location               = "westeurope"
+  }
+
+  assert {
+    condition = alltrue([
+      for key, item in azurerm_management_group_policy_assignment.vault_events :
+      item.management_group_id == azurerm_management_group_policy_assignment.this[key].management_group_id &&
+      item.not_scopes == azurerm_management_group_policy_assignment.this[key].not_scopes &&
+      item.policy_definition_id == azurerm_policy_definition.this["vault-events"].id &&
+      jsondecode(item.parameters).functionId.value == "${var.function_app_id}/functions/take_key_vault_event" &&
+      item.identity[0].type == "SystemAssigned"
+    ])
+    error_message = "Each group of environments has it, except what the initiative leaves alone, with the function of the vaults' events."
+  }
+
+  assert {
+    condition = (
+      join(" ", keys(azurerm_management_group_policy_assignment.vault_events)) == join(" ", keys(azurerm_management_group_policy_assignment.this)) &&
+      alltrue([
+        for key, item in azurerm_role_assignment.vault_events :
+        item.role_definition_name == "EventGrid Contributor" &&
+        item.scope == azurerm_management_group_policy_assignment.vault_events[key].management_group_id &&
+        item.principal_id == azurerm_management_group_policy_assignment.vault_events[key].identity[0].principal_id
+      ])
+    )
+    error_message = "An identity for each assignment, with topics and subscriptions of its own group alone."
+  }
+
+  assert {
+    condition = (
+      alltrue([for item in azurerm_role_assignment.function : item.scope == var.function_app_id]) &&
+      alltrue([for item in azurerm_role_assignment.dead_letters : item.scope == var.dead_letter_account_id]) &&
+      alltrue([
+        for action in azurerm_role_definition.event_destinations[0].permissions[0].actions :
+        !endswith(action, "*") && !strcontains(lower(action), "key") && !endswith(action, "delete")
+      ])
+    )
+    error_message = "Destinations are written at exactly the function app and the account, and no key is read."
+  }
+}
+
+run "a_function_needs_a_place_for_dead_letters" {
+  command = plan
+
+  variables {
+    function_app_id = "/subscriptions/10000000-0000-0000-0000-000000000001/resourceGroups/rg-appstore/providers/Microsoft.Web/sites/func-appstore"
+    location        = "westeurope"
+  }
+
+  expect_failures = [azurerm_management_group_policy_assignment.vault_events]
+}
