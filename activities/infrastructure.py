@@ -4,7 +4,8 @@ import json
 from typing import Any
 
 from activities._activity import activity
-from activities._iac import runner_result, start_run
+from activities._iac import request_of, runner_result, start_run
+from activities._vault_topics import remove_vault_topics
 from shared import plan as plans
 from shared import shields
 from shared.canonical import canonical_json, digest
@@ -130,14 +131,16 @@ async def read_destroy_plan(data: DestroyResult) -> DestroyPlan:
 
 @activity
 async def start_destroy(data: IacRun) -> PipelineRun:
-    """Start the pipeline that destroys one environment by its saved plan.
+    """Start the pipeline that destroys one environment by its saved plan; what Azure Policy made there goes before.
 
     Idempotency: as ``start_plan``; destroying what is gone changes nothing.
     """
     reserved = await requests.application(data.run.application)
     run, owned_by = data.run, reserved.request_id if reserved else None
     action = Action("undo", "environment", f"{run.application}-{run.environment}", run.request_id, run.environment)
-    return await start_run(data, await shields.allow(action, application=run.application, owned_by=owned_by))
+    allowed = await shields.allow(action, application=run.application, owned_by=owned_by)
+    await remove_vault_topics(await request_of(run), str(run.environment))
+    return await start_run(data, allowed)
 
 
 @activity

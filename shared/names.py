@@ -49,6 +49,11 @@ def environment_names(application: str, environment: str, request_id: str) -> En
     )
 
 
+def vault_topic(vault: str) -> str:
+    """System topic that Azure Policy makes for a vault (``rules/azure_policy/definitions/vault-events.json``)."""
+    return f"evgt-{vault}"
+
+
 def global_name(prefix: str, longest: int, full: str, request_id: str) -> str:
     """Name of a resource that is unique in all of Azure, of at most ``longest`` characters.
 

@@ -10,6 +10,8 @@ import yaml
 from bicep_cost.engine import DeploymentSettings, Engine
 
 from shared.canonical import sha256_hex
+from shared.clean_up_kinds import KINDS
+from shared.names import vault_topic
 from shared.rule_set import RULES
 from tests.infra.azure_policy import Document, definition_faults
 from tests.infra.conftest import INFRA, ROOT
@@ -77,7 +79,9 @@ def test_the_topic_is_the_vaults_own_and_may_be_there() -> None:
     assert topic.body["properties"] == {"source": VAULT["id"], "topicType": "Microsoft.KeyVault.vaults"}
     assert topic.body["location"] == VAULT["location"], "a system topic is where its source is"
     assert topic.body["tags"] == VAULT["tags"], "the initiative denies resources without the required tags"
-    assert re.fullmatch(r"[A-Za-z0-9-]{3,128}", f"evgt-{'k' * 24}")
+    assert topic.name == vault_topic(VAULT["name"]), "by this name an undo finds it"
+    assert re.fullmatch(r"[A-Za-z0-9-]{3,128}", vault_topic("k" * 24))
+    assert topic.type not in {kind.type for kind in KINDS}, "the clean-up never sees it as an orphan"
 
 
 def test_what_it_looks_for_is_what_it_makes() -> None:

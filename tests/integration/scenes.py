@@ -21,14 +21,16 @@ from shared.models.runs import (
     MergeInfrastructureChange,
     OpenInfrastructureChange,
 )
-from shared.names import change_branch, environment_names, variables_path
-from shared.register import intents
+from shared.names import change_branch, environment_names, variables_path, vault_topic
+from shared.plan import group_of
+from shared.register import intents, requests
 from tests.approvals import SHOWN, change, put_up
 from tests.boards import devops, projects, stories, team
 from tests.integration.releases import DIGEST, Source, run_for, source
 from tests.integration.world import INFRASTRUCTURE, SUBSCRIPTION, TAG, World, run_of
 
 AKS = "2026-08-01"
+TOPICS = "2025-02-15"
 IDENTITY = "2024-11-30"
 NOTHING = "0" * 40
 PIPELINE = """\
@@ -190,6 +192,27 @@ async def _start(world: World, activity: str) -> Scene:
         return _runs(world, INFRASTRUCTURE, f"iac {run_id}")
 
     return Scene(activity, IacRun(run=run, run_id=run_id, action=action, commit=NOTHING, **planned), count)
+
+
+async def _start_with_topic(world: World, activity: str) -> Scene:
+    """A topic that Azure Policy made for the environment's vault: the engine would not delete the group with it."""
+    scene = await _start(world, activity)
+    record = await requests.get(scene.payload.run.application, scene.payload.run.request_id)
+    topic = vault_topic_in(world, record)
+    return Scene(activity, scene.payload, lambda: 0 if world.azure(topic, TOPICS) else 1)
+
+
+def vault_topic_in(world: World, record: RequestRecord, **tags: str) -> str:
+    """A system topic of the environment's vault, as Azure Policy makes it; returns its id."""
+    group, vault = group_of(record, "dev"), environment_names(record.application, "dev", record.id).key_vault
+    own = {TAG: record.id} | tags
+    if world.azure(group, "2025-04-01") is None:
+        world.azure(group, "2025-04-01", "PUT", {"location": "westeurope", "tags": own})
+    topic = f"{group}/providers/Microsoft.EventGrid/systemTopics/{vault_topic(vault)}"
+    source = f"{group}/providers/Microsoft.KeyVault/vaults/{vault}"
+    properties = {"source": source, "topicType": "Microsoft.KeyVault.vaults"}
+    world.azure(topic, TOPICS, "PUT", {"location": "westeurope", "tags": own, "properties": properties})
+    return topic
 
 
 async def _open_change(world: World, activity: str) -> Scene:
@@ -720,6 +743,7 @@ EFFECTS = (
     Effect("start_apply", "POST", _DISPATCH, _start, once=True),
     Effect("start_destroy_plan", "POST", _DISPATCH, _start, once=True),
     Effect("start_destroy", "POST", _DISPATCH, _start, once=True),
+    Effect("start_destroy", "DELETE", "/Microsoft.EventGrid/systemTopics/", _start_with_topic, label=":topic"),
     Effect(
         "open_infrastructure_change", "POST", r"/infrastructure/git/refs$", _open_change, once=True, label=":branch"
     ),

@@ -24,7 +24,8 @@ from shared.models.runs import (
     ReadPlanResult,
 )
 from shared.models.undo import DestroyResult
-from tests.integration.world import SUBSCRIPTION, TENANT, World, run_of
+from tests.integration.scenes import vault_topic_in
+from tests.integration.world import SUBSCRIPTION, TAG, TENANT, World, run_of
 from tests.sdk_models import complaints
 
 NORTH = {"region": "northeurope"}
@@ -250,6 +251,21 @@ async def test_a_stack_stays_while_its_group_holds_what_others_put_there(world: 
     assert outcome.problem is not None
     assert "id-of-somebody-else" in outcome.problem.detail
     assert here.there(here.stack) is not None
+
+
+async def test_a_topic_that_azure_policy_made_goes_with_the_stack_and_another_one_keeps_it(world: World) -> None:
+    here = await _environment(world, parameters=NOTHING)
+    payload = await _scene(here, "start_destroy")
+    topic = vault_topic_in(world, here.record, **{TAG: "req-of-somebody"})
+    outcome = await world.run("start_destroy", payload)
+    assert outcome.problem is not None
+    assert topic in outcome.problem.detail
+    assert here.there(here.stack) is not None
+    assert vault_topic_in(world, here.record) == topic
+    began = world.position()
+    assert (await here.follow(await world.value("start_destroy", payload))).conclusion == "success"
+    assert world.committed(began, "DELETE", "/systemTopics/evgt-") == 1
+    assert here.there(here.group) is None
 
 
 async def test_an_archetype_without_a_template_is_refused_there(world: World) -> None:
