@@ -80,6 +80,9 @@ async def _found(record: OperationRecord, asked: SecretName) -> Survey:
     if rule is None or (idle := _idle(record, secret, rule)):
         why = idle if rule else "no rule of rules/rotation.yaml is about it"
         return Survey(scanned=1, summary=f"nothing to do: {why}")
+    if (days := _validity(secret, rule)) < rule.least_days:
+        told = f"its tag {VALIDITY} says {days} days, {rule.least_days} are the least: {rule.why_least}"
+        raise _UnreadableError(f"{asked.secret}: {told}")
     address = secret.tags.get(PROVIDER, "")
     provider = provider_of(address)
     if provider is None:

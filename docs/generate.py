@@ -242,6 +242,21 @@ def _metrics() -> str:
     return _table(("metric", "kind", "unit", "what", "labels"), rows)
 
 
+# -- timers ----------------------------------------------------------------------------------------------------------
+
+
+def _timers() -> str:
+    """Every function that a clock wakes; what its module says first is what it does."""
+    _modules(triggers)
+    found = [sys.modules[name] for name in sorted(sys.modules) if name.startswith(f"{triggers.__name__}.timer_")]
+    functions = [(module, module.timed._function) for module in found]  # noqa: SLF001 - the SDK has no other way to ask
+    rows = [
+        (f"`{function.get_function_name()}`", f"`{function.get_trigger().schedule}`", module.__doc__)
+        for module, function in functions
+    ]
+    return _table(("timer", "schedule (UTC)", "what"), rows)
+
+
 # -- authorisation ---------------------------------------------------------------------------------------------------
 
 
@@ -305,6 +320,7 @@ _PARTS: dict[str, Callable[[], str]] = {
     "routes": _routes,
     "states": _states,
     "metrics": _metrics,
+    "timers": _timers,
     "authorisation": _authorisation,
     "steps": _steps,
     "archetype-fields": _archetype_fields,

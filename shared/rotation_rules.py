@@ -2,6 +2,7 @@
 
 from fnmatch import fnmatchcase
 from functools import lru_cache
+from math import ceil
 from pathlib import Path
 from typing import Literal, Self
 
@@ -13,6 +14,7 @@ from shared.models import Model
 from shared.rule_set import RULES, Stamp, stamp
 
 FILE = RULES / "rotation.yaml"
+AHEAD = 30  # days before its end at which Key Vault tells of a version (SecretNearExpiry), and our timer asks
 
 
 class RotationRule(Model):
@@ -32,6 +34,24 @@ class RotationRule(Model):
         if self.strategy == "single" and self.overlap_days:
             raise ValueError("one credential cannot overlap with itself: overlapDays is 0 with strategy single")
         return self
+
+    @model_validator(mode="after")
+    def _outlives_the_rotation(self) -> Self:
+        if self.validity_days < self.least_days:
+            raise ValueError(f"validityDays is {self.least_days} at least: {self.why_least}")
+        return self
+
+    @property
+    def least_days(self) -> int:
+        """So many days a version must be valid: one that ends soon at once is told while its rotation is not over."""
+        return AHEAD + ceil(self.overlap_days) + 1
+
+    @property
+    def why_least(self) -> str:
+        """The reason for it, as part of a sentence."""
+        return (
+            f"{AHEAD} days before its end a version is renewed, and the one before works {self.overlap_days:g} days on"
+        )
 
 
 def rotation_rule(secret: str, path: Path | None = None) -> RotationRule | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from shared.clients import key_vault, resources
 from shared.clients.key_vault import SecretVersion
@@ -10,6 +10,9 @@ from shared.errors import NotFoundError
 from shared.models.records import ApplicationRecord, RequestRecord
 from shared.plan import group_of
 from shared.register import requests
+from shared.rotation_rules import AHEAD, rotation_rule
+
+ROTATION_TAGS = frozenset({"CredentialId", "ProviderAddress"})  # who has them says which credential it holds, and whose
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,18 @@ class HeldSecret:
         """When its current version ends; None when it does not."""
         end = self.current.attributes.exp
         return None if end is None else datetime.fromtimestamp(end, UTC)
+
+    @property
+    def rotation_asked(self) -> datetime | None:
+        """From when on the rotation of the current version is asked for, by event or timer; None: by nobody.
+
+        Raises:
+            ConfigurationError: the rules are missing or malformed.
+        """
+        rule, end = rotation_rule(self.name), self.expires
+        if end is None or rule is None or rule.strategy == "none" or not self.current.attributes.enabled:
+            return None
+        return end - timedelta(days=AHEAD) if self.current.tags.keys() >= ROTATION_TAGS else None
 
     async def newest(self) -> list[str]:
         """The current version; more than one only if they were made within one second: no list tells them apart."""

@@ -1,6 +1,6 @@
 """The inventory of an application's secrets: which is renewed when, and who answers for it; never a value."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from shared.authorisation import SEE
@@ -9,8 +9,7 @@ from shared.rotation_rules import rotation_rule
 from shared.vaults import HeldSecret, secrets_of
 from triggers._http import Answer, Call, endpoint
 from triggers.http_catalogue import visible_application
-
-_AHEAD = timedelta(days=30)  # so long before its end a secret is renewed
+from triggers.timer_secrets import next_run
 
 
 class SecretList(Model):
@@ -40,7 +39,7 @@ async def list_secrets(call: Call) -> Answer:
 def _view(secret: HeldSecret, now: datetime) -> dict[str, Any]:
     rule, tags, expires = rotation_rule(secret.name), secret.current.tags, secret.expires
     operation = tags.get("rotation-id")
-    rotates = rule is not None and rule.strategy != "none" and tags.keys() >= {"CredentialId", "ProviderAddress"}
+    asked = secret.rotation_asked
     return {
         "environment": secret.environment,
         "vault": secret.vault,
@@ -52,5 +51,5 @@ def _view(secret: HeldSecret, now: datetime) -> dict[str, Any]:
         "owner": rule.owner if rule else None,
         "reason": rule.reason if rule else None,
         "lastRotation": {"operation": operation, "at": secret.created.isoformat()} if operation else None,
-        "nextRotation": (expires - _AHEAD).isoformat() if rotates and expires else None,
+        "nextRotation": (asked if asked > now else next_run(now)).isoformat() if asked else None,
     }

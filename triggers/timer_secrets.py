@@ -1,6 +1,7 @@
 """Once a day the vaults are looked at for secrets that end soon: the events that tell of them may have been lost."""
 
-from datetime import UTC, datetime, timedelta
+from collections import Counter
+from datetime import UTC, datetime, time, timedelta
 
 import azure.durable_functions as df
 import azure.functions as func
@@ -8,13 +9,22 @@ import azure.functions as func
 from shared.models.operations import AskedOperation
 from shared.models.records import ApplicationRecord
 from shared.register import requests
+from shared.rotation_rules import AHEAD
+from shared.telemetry.metrics import measure
 from shared.vaults import HeldSecret, secrets_of
 from triggers._operation_intake import accept, asked_by_timer
 from triggers._sweeping import apart
 
 blueprint = df.Blueprint()
 _LIVING = ("active", "expired")
-_SOON = timedelta(days=30)  # as Key Vault's event SecretNearExpiry
+_RUNS_AT = time(4, 10, tzinfo=UTC)
+_METRIC, _STATES = "appstore.secrets.expiring", ("near", "past", "unknown")
+
+
+def next_run(now: datetime) -> datetime:
+    """When the vaults are looked at next."""
+    today = datetime.combine(now.date(), _RUNS_AT)
+    return today if today > now else today + timedelta(days=1)
 
 
 async def check_secrets(timer: func.TimerRequest, client) -> None:  # type: ignore[no-untyped-def] # noqa: ANN001, ARG001 - the SDK sets the hint
@@ -23,27 +33,30 @@ async def check_secrets(timer: func.TimerRequest, client) -> None:  # type: igno
 
 
 async def ask_for_rotation(client: df.DurableOrchestrationClient, now: datetime) -> None:
-    """Ask for each secret with the tags of a rotation that ends within 30 days or has ended."""
+    """Ask for each secret whose rotation is due, and measure how many end soon or have ended, whoever renews them."""
+    found = Counter[tuple[str, str]]()
     async for application in requests.applications():
-        if application.state in _LIVING:
-            await apart(application.name, _ask(client, application, now))
-
-
-async def _ask(client: df.DurableOrchestrationClient, application: ApplicationRecord, now: datetime) -> None:
-    for environment in application.environments:
-        await apart(f"{application.name} {environment}", _look(client, application, environment, now))
+        for environment in application.environments if application.state in _LIVING else ():
+            found.update({(environment, state): 0 for state in _STATES})  # a level that is told no more seems to stay
+            looked = _look(client, application, environment, now, found)
+            if not await apart(f"{application.name} {environment}", looked):
+                found[environment, "unknown"] += 1
+    for (environment, state), number in found.items():
+        measure(_METRIC, number, {"appstore.environment": environment, "appstore.expiry": state})
 
 
 async def _look(
-    client: df.DurableOrchestrationClient, application: ApplicationRecord, environment: str, now: datetime
+    client: df.DurableOrchestrationClient,
+    application: ApplicationRecord,
+    environment: str,
+    now: datetime,
+    found: Counter[tuple[str, str]],
 ) -> None:
     async for secret in secrets_of(application, environment):
-        if _tagged(secret) and secret.expires and secret.expires <= now + _SOON:
+        if secret.current.attributes.enabled and secret.expires and secret.expires <= now + timedelta(days=AHEAD):
+            found[environment, "past" if secret.expires <= now else "near"] += 1
+        if secret.rotation_asked and secret.rotation_asked <= now:
             await apart(f"{secret.vault}/{secret.name}", _rotate(client, application.name, secret))
-
-
-def _tagged(secret: HeldSecret) -> bool:
-    return secret.current.attributes.enabled and secret.current.tags.keys() >= {"CredentialId", "ProviderAddress"}
 
 
 async def _rotate(client: df.DurableOrchestrationClient, application: str, secret: HeldSecret) -> None:
@@ -59,5 +72,5 @@ def _asked(application: str, secret: HeldSecret, version: str) -> AskedOperation
 
 
 bound = blueprint.durable_client_input(client_name="client")(check_secrets)
-timed = blueprint.timer_trigger(arg_name="timer", schedule="0 10 4 * * *")(bound)
+timed = blueprint.timer_trigger(arg_name="timer", schedule=f"0 {_RUNS_AT.minute} {_RUNS_AT.hour} * * *")(bound)
 blueprint.function_name("check_secrets")(timed)

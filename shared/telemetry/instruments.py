@@ -57,6 +57,13 @@ INSTRUMENTS: Mapping[str, Instrument] = {
         "counter", "{event}", "Events and alerts by what became of them.", ("appstore.outcome",)
     ),
     "appstore.approvals.pending": Instrument("gauge", "{request}", "Requests that wait for an approval."),
+    "appstore.secrets.expiring": Instrument(
+        "gauge",
+        "{secret}",
+        "Enabled secrets in the vaults of applications that end within 30 days (near) or have ended (past), and "
+        "environments whose vaults could not be read (unknown); measured once a day.",
+        ("appstore.environment", "appstore.expiry"),
+    ),
     "http.client.request.duration": Instrument(
         "histogram",
         "s",
