@@ -99,7 +99,9 @@ def test_it_hears_of_exactly_what_the_intake_knows() -> None:
     known = {kind for rule in rules for kind in rule["kinds"] if kind.startswith("Microsoft.KeyVault.")}
     assert set(subscription.body["properties"]["filter"]["includedEventTypes"]) == known
     assert known >= {
-        f"Microsoft.KeyVault.{one}{what}" for one in ("Secret", "Certificate") for what in ("NearExpiry", "Expired")
+        f"Microsoft.KeyVault.{one}{what}"
+        for one in ("Secret", "Key", "Certificate")
+        for what in ("NearExpiry", "Expired")
     }
 
 
@@ -127,7 +129,7 @@ def test_another_subscription_has_another_name() -> None:
     kept = json.dumps(DEPLOYED["template"]["resources"], sort_keys=True)
     assert (value_of(DETAILS["name"]).rpartition("/")[2], sha256_hex(kept.encode())[:12]) == (
         "appstore-1",
-        "2e9d090799da",
+        "5960681a82a7",
     )
 
 
