@@ -20,9 +20,8 @@ from typing import IO, Any, Self
 
 import httpx
 
-from local import azurite
+from local import azurite, ports
 from local.platform import ensure_platform, subscribe
-from local.ports import free_port
 from local.processes import LocalRunError, Process, end_group, keep_caches_in, plain_environment, started_at
 from local.service_bus import process as service_bus
 
@@ -103,12 +102,12 @@ class Stack:
 
     def _begin_vendors(self) -> None:
         keep_caches_in(CHECKOUT / ".local" / "cache")
-        self.vendors_port = free_port(self.vendors_port)
+        self.vendors_port = ports.free_port(self.vendors_port)
         service = azurite.Azurite(self.directory / "azurite", self.log("azurite"))
         self._launch(service.process())
         self._launch(self._vendors(service))
         ready, log = self._ready_file("service_bus"), self.log("service_bus")
-        self._bus_port = free_port(self._bus_port)
+        self._bus_port = ports.free_port(self._bus_port)
         data = self.directory / "service_bus.db"
         self._launch(service_bus.process(data, self._bus_port, ready, log))
         self._processes["azurite"].require_ready(service.ready, 30)
@@ -123,7 +122,7 @@ class Stack:
 
     def _begin_host(self) -> None:
         self.host_started = time.time()
-        self.host_port = free_port(self.host_port)
+        self.host_port = ports.free_port(self.host_port)
         self._launch(self._host())
 
     def _await_host(self) -> None:
