@@ -10,7 +10,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
 
 from local.processes import LocalRunError
 
@@ -19,7 +18,6 @@ _PROC = Path("/proc")
 # Below those that systems give to outgoing connections (Linux from 32768, macOS from 49152): one of these could take a
 # port between the look at it and its use.
 _RANGE = range(20000, 32768)
-_claims: list[IO[bytes]] = []
 
 
 def free_port(preferred: int = 0) -> int:
@@ -51,13 +49,12 @@ def _claim(port: int) -> bool:
     """Whether no other local run has it; the system takes the claim back when this process ends."""
     folder = Path(tempfile.gettempdir()) / f"appstore-ports-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
-    claim = (folder / str(port)).open("wb")
+    claim = os.open(folder / str(port), os.O_WRONLY | os.O_CREAT)  # stays open until this process ends
     try:
         fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        claim.close()
+        os.close(claim)
         return False
-    _claims.append(claim)
     return True
 
 
