@@ -56,6 +56,12 @@ class AppStoreSettings(Settings):
     retention_days: int = Field(
         default=90, ge=7, description="Days that settled events, dead letters and ended operations are kept."
     )
+    history_days: int = Field(
+        default=30,
+        ge=1,
+        description="Days that the history of an orchestration is kept after its end; never longer than "
+        "`APPSTORE_RETENTION_DAYS`.",
+    )
     run_minutes: float = Field(default=60.0, gt=0, description="Minutes after which a pipeline run counts as lost.")
     public_url: str = Field(default="", description="Base URL of this app in links; empty: relative links.")
     drift_parallel: int = Field(

@@ -1,7 +1,7 @@
 """Judging a request without any effect, and taking it in exactly once."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -42,7 +42,14 @@ from shared.log import LOGGER
 from shared.models.application_request import ApplicationRequest, EnvironmentName
 from shared.models.plan import Change
 from shared.models.policy_decision import About, PolicyDecision
-from shared.models.records import ApplicationRecord, ClaimRecord, ClaimState, RequestRecord, RequestState
+from shared.models.records import (
+    RUNNING_STATES,
+    ApplicationRecord,
+    ClaimRecord,
+    ClaimState,
+    RequestRecord,
+    RequestState,
+)
 from shared.models.runs import OnboardInput, Pace
 from shared.prices import Estimate
 from shared.quotas import Use
@@ -50,6 +57,7 @@ from shared.register import claims, policy_decisions, requests, reservations
 from shared.register.audit import Entry
 from shared.settings import AppStoreSettings, load
 from shared.telemetry import spans
+from triggers._sweeping import older
 
 _OPTIONAL = {
     "servicenow": servicenow.configured,
@@ -297,16 +305,36 @@ def pace() -> Pace:
     )
 
 
+def history_kept() -> timedelta:
+    """How long the history of an orchestration is kept after its end: never longer than the rows that name it."""
+    settings = load(AppStoreSettings)
+    return timedelta(days=min(settings.history_days, settings.retention_days))
+
+
 async def start(client: df.DurableOrchestrationClient, record: RequestRecord) -> None:
     """Start the request's orchestration unless it has been started; ``start_new`` alone is no claim."""
     payload = OnboardInput(request_id=record.id, application=record.application, attempt=record.attempt, pace=pace())
-    await start_once(client, "onboard", record.instance_id, payload.document())
+    # One that was cancelled before anything began has to run for that, whenever it is found.
+    open_ = record.state in RUNNING_STATES or record.state is RequestState.CANCELLED
+    settled = None if open_ else record.updated_at
+    await start_once(client, "onboard", record.instance_id, payload.document(), settled_at=settled)
 
 
 async def start_once(
-    client: df.DurableOrchestrationClient, name: str, instance: str, payload: dict[str, object]
+    client: df.DurableOrchestrationClient,
+    name: str,
+    instance: str,
+    payload: dict[str, object],
+    *,
+    settled_at: str | None = None,
 ) -> None:
-    """Start an orchestration if there is none with this id, running or finished."""
+    """Start an orchestration if there is none with this id, running or finished.
+
+    What was settled so long ago that its history may be gone (``timer_histories``) is never started again.
+    """
+    if settled_at and older(settled_at, history_kept().total_seconds()):
+        LOGGER.info("%s was settled at %s and is not started again", instance, settled_at)
+        return
     status = await client.get_status(instance)
     if status and status.runtime_status:
         return

@@ -9,7 +9,14 @@ from orchestrators._day2 import OPERATIONS, Operation
 from shared import operation_records
 from shared.errors import RequestRejectedError
 from shared.log import LOGGER
-from shared.models.operations import AskedOperation, Occasion, OperationInput, OperationRecord, OperationState
+from shared.models.operations import (
+    RUNNING_STATES,
+    AskedOperation,
+    Occasion,
+    OperationInput,
+    OperationRecord,
+    OperationState,
+)
 from shared.models.records import ApplicationRecord
 from shared.register import operations, requests
 from shared.register.audit import Entry
@@ -128,7 +135,8 @@ async def start(client: df.DurableOrchestrationClient, record: OperationRecord) 
         pace=pace(),
     )
     name = operation_of(record.operation).orchestrator
-    await start_once(client, name, record.instance_id, payload.document())
+    settled = None if record.state in RUNNING_STATES else record.updated_at
+    await start_once(client, name, record.instance_id, payload.document(), settled_at=settled)
 
 
 async def wake(client: df.DurableOrchestrationClient, record: OperationRecord) -> None:

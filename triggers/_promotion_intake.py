@@ -14,6 +14,7 @@ from shared.instance_ids import promote_instance, promotion_id
 from shared.log import LOGGER
 from shared.models import Model
 from shared.models.promotions import (
+    RUNNING_STATES,
     PromoteInput,
     PromotionKind,
     PromotionRecord,
@@ -199,7 +200,8 @@ async def start_recorded(client: df.DurableOrchestrationClient, record: Promotio
 async def start(client: df.DurableOrchestrationClient, record: PromotionRecord) -> None:
     """Start the promotion's orchestration unless it has been started."""
     payload = PromoteInput(request_id=record.id, application=record.application, attempt=record.attempt, pace=pace())
-    await start_once(client, "promote", record.instance_id, payload.document())
+    settled = None if record.state in RUNNING_STATES else record.updated_at
+    await start_once(client, "promote", record.instance_id, payload.document(), settled_at=settled)
 
 
 async def wake(client: df.DurableOrchestrationClient, record: PromotionRecord) -> None:

@@ -101,4 +101,4 @@ async def start_sending(client: Any, due: IntentRecord) -> None:
         pace=pace(),
     )
     instance = message_instance(due.key, due.tries)
-    await start_once(client, "send_again", instance, payload.document())
+    await start_once(client, "send_again", instance, payload.document(), settled_at=due.updated_at)
