@@ -14,9 +14,11 @@ from shared.outcome import Outcome
 
 _S = OperationState
 _NOTED = 2  # the flow version from which on a drill is noted
+_KEPT = 3  # the one from which on a clean-up that is refused takes nothing from what the drill found
+_KEPT_TITLE, _AGAIN = "What the drill restored is still there", "It is tried again until nothing is left."
 
 
-@day2("drill-restore", "Prove that the databases of a stage can be restored, and measure it.", Restore, one_stage=True)
+@day2("drill-restore", "Prove that the data of a stage can be restored, and measure it.", Restore, one_stage=True)
 def day2_drill_restore(context: df.DurableOrchestrationContext, data: OperationInput) -> Steps[Outcome]:
     """Restore to a place apart, check, measure, and always remove that place, also after a failure."""
     operation = yield from begin(context, data)
@@ -39,16 +41,38 @@ def day2_drill_restore(context: df.DurableOrchestrationContext, data: OperationI
         problem = failure.outcome.problem if failure else stop
         found = _noted(payload, facts, problem, began, context.current_utc_datetime)
         yield from call(context, "note_drill", found, data.pace)
-    yield from settled(context, data, "remove_restored_servers", payload)
+    kept = yield from _removed(context, data, payload)
     if failure:
-        raise failure
+        told = failure.outcome.problem
+        raise StepFailedError(failure.outcome.model_copy(update={"problem": _with(told, kept)})) from failure
     if stop is None and not facts["passed"]:
-        detail = "The restored databases are not what they should be; `facts` of the operation has the checks."
-        problem = Problem(code="drill-failed", title="The drill failed", detail=detail)
-        yield from end(context, data, state=_S.PARTIAL, problem=problem, facts=facts)
+        detail = "What was restored is not what it should be; `facts` of the operation has the checks."
+        stop = Problem(code="drill-failed", title="The drill failed", detail=detail)
+        yield from end(context, data, state=_S.PARTIAL, problem=_with(stop, kept), facts=facts)
     else:
-        yield from end(context, data, problem=stop, facts=facts)
+        yield from end(context, data, state=_S.PARTIAL if kept else None, problem=_with(stop, kept), facts=facts)
     return Outcome.done()
+
+
+def _removed(
+    context: df.DurableOrchestrationContext, data: OperationInput, payload: ActivityInput
+) -> Steps[Problem | None]:
+    """Remove what was restored; returns why something stayed: a timer tries again."""
+    try:
+        yield from settled(context, data, "remove_restored_servers", payload)
+    except StepFailedError as error:
+        if data.flow_version < _KEPT:
+            raise
+        why = error.outcome.problem.detail if error.outcome.problem else str(error.outcome.status)
+        return Problem(code="drill-kept", title=_KEPT_TITLE, detail=f"{why.rstrip('.')}. {_AGAIN}")
+    return None
+
+
+def _with(problem: Problem | None, kept: Problem | None) -> Problem | None:
+    """What went wrong, and what stayed because the clean-up was refused."""
+    if problem and kept:
+        return problem.model_copy(update={"detail": f"{problem.detail} {kept.title}: {kept.detail}"[:1000]})
+    return problem or kept
 
 
 def _noted(

@@ -28,7 +28,7 @@ def coverage(
     last = _last(mine)
     due = _latest_day(mine, rule, made) if resource.kind in _DRILLED else None
     kept = (*_retention(resource, rule), *_points(resource, rule, now))
-    said = (*kept, *_drilled(last, rule), *_overdue(due, mine, now))
+    said = (*kept, *_drilled(last, rule), *_overdue(due, mine, now), *_left(mine))
     return Coverage(
         resource=resource,
         demanded_days=rule.retention_days,
@@ -91,6 +91,15 @@ def _overdue(due: date | None, drills: Sequence[DrillRecord], now: datetime) -> 
         return []
     proven = any(item.passed for item in drills)
     return [f"its {'next' if proven else 'first'} drill was due by {due}"]
+
+
+def _left(drills: Sequence[DrillRecord]) -> list[str]:
+    """Copies of the data that should be gone."""
+    return [
+        f"what its drill ({drill.operation}) restored is still there: {drill.kept}"
+        for drill in drills
+        if drill.kept and drill.removed_at is None
+    ]
 
 
 def _latest_day(drills: Sequence[DrillRecord], rule: BackupRule, made: date) -> date | None:

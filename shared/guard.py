@@ -11,6 +11,7 @@ from typing import Final
 from shared.errors import RequestRejectedError
 
 UNDO: Final = "undo"  # taking back what a request made: a person asked for exactly that
+REMOVE_DRILL: Final = "remove-drill"  # taking away what a drill restored: nothing of the application changes
 
 
 class Mode(StrEnum):
@@ -99,6 +100,7 @@ _SHIELDS: Final = (
     ("frozen", "a change freeze is in force"),
     ("exempt", "an exemption takes it from the rule"),
 )
+_UNFROZEN: Final = frozenset({REMOVE_DRILL})  # a freeze holds changes of applications back, and this is none
 _LIMITS: Final = (
     ("paused", "the rule pauses after failures in a row"),
     ("spent", "the rule's budget is used up"),
@@ -135,7 +137,7 @@ def decide(action: Action, facts: Facts) -> GuardDecision:
 
 def _refusal(action: Action, facts: Facts) -> str | None:
     """Why it must not happen, whoever wants it; None when it may."""
-    shield = next((reason for name, reason in _SHIELDS if getattr(facts, name)), None)
+    shield = next((reason for name, reason in _SHIELDS if getattr(facts, name) and not _passes(action, name)), None)
     if shield:
         return f"stays: {shield}"
     if facts.owned_by != action.owner:
@@ -144,6 +146,11 @@ def _refusal(action: Action, facts: Facts) -> str | None:
         return f"stays: the rule's mode is {facts.mode}"
     limit = next((reason for name, reason in _LIMITS if getattr(facts, name)), None)
     return f"waits: {limit}" if limit else None
+
+
+def _passes(action: Action, shield: str) -> bool:
+    """Whether the action is not what the shield is there for."""
+    return shield == "frozen" and action.rule in _UNFROZEN
 
 
 def _question(action: Action, facts: Facts) -> str | None:

@@ -32,6 +32,11 @@ def operation_instance(operation: str, attempt: int) -> str:
     return f"{operation}:operate:{attempt}"
 
 
+def removal_instance(operation: str, occasion: str) -> str:
+    """Orchestration instance that removes what a drill left, once for each occasion."""
+    return f"{operation}:removal:{occasion}"
+
+
 def promote_instance(promotion: str, attempt: int) -> str:
     """Orchestration instance of the n-th attempt to promote."""
     return f"{promotion}:promote:{attempt}"

@@ -1,4 +1,4 @@
-"""Stages whose restore must be proven again get a drill, a few at a time."""
+"""Stages whose restore must be proven again get a drill, a few at a time, and nothing of a drill stays for ever."""
 
 from collections import defaultdict
 from collections.abc import AsyncIterator
@@ -16,6 +16,7 @@ from shared.models.operations import RUNNING_STATES, AskedOperation
 from shared.models.records import ApplicationRecord
 from shared.register import drills, operations, requests
 from shared.settings import AppStoreSettings, load
+from triggers._drill_sweep import remove_what_drills_left
 from triggers._operation_intake import accept, asked_by_timer
 from triggers._sweeping import apart
 
@@ -26,7 +27,8 @@ _AGAIN = 7  # days after which a drill that is still due is asked for again
 
 
 async def drill_restores(timer: func.TimerRequest, client) -> None:  # type: ignore[no-untyped-def] # noqa: ANN001, ARG001 - the SDK sets the hint
-    """Ask for the drills that are due; what finds no room is asked for ten minutes later."""
+    """Remove what drills left, and ask for those that are due; what finds no room is asked for ten minutes later."""
+    await remove_what_drills_left(client, datetime.now(UTC))
     await ask_for_drills(client, datetime.now(UTC).date(), load(AppStoreSettings).drill_parallel)
 
 

@@ -50,6 +50,7 @@ class DrillRecord(Model):
         rto_seconds: from the beginning until the restored copy could be used.
         rpo_seconds: how much of the newest data it would have lost.
         removed_at: when nothing was left of it; None: something may be.
+        kept: why the last try to remove it left something; empty: there was none, or nothing is left.
     """
 
     schema_version: int = 1
@@ -66,6 +67,7 @@ class DrillRecord(Model):
     rto_seconds: int | None = None
     rpo_seconds: int | None = None
     removed_at: str | None = None
+    kept: str = ""
 
 
 class LastDrill(Model):

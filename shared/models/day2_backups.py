@@ -6,6 +6,8 @@ from shared.models import Model
 from shared.models.moment import Moment
 from shared.models.runs import ActivityInput, Effect
 
+REMOVAL = "removal"  # branch of a run that does nothing but remove what a drill left
+
 
 class Restore(Model):
     """When to restore to; without it, the newest moment."""
@@ -18,7 +20,7 @@ class Restore(Model):
 
 
 class Check(Model):
-    """One check of a restored server."""
+    """One check of what was restored."""
 
     name: str
     passed: bool
@@ -26,7 +28,7 @@ class Check(Model):
 
 
 class Checked(Effect):
-    """What the checks of the restored servers found."""
+    """What the checks of what was restored found."""
 
     checks: list[Check] = []
 

@@ -237,7 +237,7 @@ class OperationRecord(Model):
     problem: Problem | None = None
 
 
-FLOW_VERSION = 2  # of operations that are asked for from now on; what began before goes on as it began
+FLOW_VERSION = 3  # of operations that are asked for from now on; what began before goes on as it began
 
 
 class OperationInput(Model):

@@ -32,6 +32,7 @@ ELSEWHERE = {
     "update-template": "test_campaigns.py",
     "repair-drift": "test_drift.py",
     "propose-drift": "test_drift_proposals.py",
+    "remove-drill": "test_drill_removal.py",
     "rotate-single-secret": "no stage yet: the same activity, lock and waves as rotate-secret",
 }
 

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from shared.errors import RequestRejectedError
-from shared.guard import Action, Facts, Mode, Permit, Verdict, decide, permit
+from shared.guard import REMOVE_DRILL, Action, Facts, Mode, Permit, Verdict, decide, permit
 
 ACTION = Action(rule="undo", kind="repository", target="contoso/payments-api", owner="req-1")
 SHIELDS = ("locked", "frozen", "held", "kill_switch", "exempt")
@@ -35,6 +35,19 @@ def test_shields_win_over_every_mode(shields: tuple[bool, ...], mode: Mode) -> N
     else:
         expected = {Mode.ACT: Verdict.ALLOW, Mode.PROPOSE: Verdict.PROPOSE}
         assert verdict is expected.get(mode, Verdict.REFUSE)
+
+
+def test_a_freeze_does_not_keep_what_a_drill_left() -> None:
+    """It holds changes of applications back; every other shield keeps a drill's copy as it keeps anything."""
+    action = Action(rule=REMOVE_DRILL, kind="resource group", target="rg", owner="op-1", environment="prod")
+    allowed = {shield for shield in SHIELDS if decide(action, _facts(shield)).verdict is Verdict.ALLOW}
+    assert allowed == {"frozen"}
+    assert decide(action, Facts(owned_by="op-2")).verdict is Verdict.REFUSE
+
+
+def _facts(shield: str) -> Facts:
+    given: dict[str, Any] = {shield: True}
+    return Facts(owned_by="op-1", **given)
 
 
 def test_a_proposal_is_no_permit() -> None:

@@ -1,0 +1,21 @@
+"""What is restored to a place apart: one port, and a module for each kind of data resource."""
+
+from activities._restores.databases import Databases
+from activities._restores.place import DRILL, OWNER, asked, group_apart, stages_of, text_of
+from activities._restores.port import Found, Restorable, Wish
+from shared.models.backups import DataKind
+
+RESTORABLES: dict[DataKind, Restorable] = {DataKind.DATABASE: Databases()}
+
+__all__ = [
+    "DRILL",
+    "OWNER",
+    "RESTORABLES",
+    "Found",
+    "Restorable",
+    "Wish",
+    "asked",
+    "group_apart",
+    "stages_of",
+    "text_of",
+]
