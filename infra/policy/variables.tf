@@ -70,7 +70,12 @@ variable "dead_letter_container" {
 }
 
 variable "location" {
-  description = "Region of the identities that deploy for Azure Policy."
+  description = "Azure region, in the short form (westeurope), of the identities that deploy for Azure Policy."
   type        = string
   default     = ""
+
+  validation {
+    condition     = var.location == "" || can(regex("^[a-z]+[a-z0-9]*$", var.location))
+    error_message = "location: the short name of an Azure region, such as westeurope."
+  }
 }

@@ -52,10 +52,12 @@ resource "azurerm_management_group_policy_assignment" "vault_events" {
 resource "azurerm_role_assignment" "vault_events" {
   for_each = local.event_assignments
 
-  scope                = "${local.groups}/${each.value.managementGroup}"
-  role_definition_name = "EventGrid Contributor"
-  principal_id         = azurerm_management_group_policy_assignment.vault_events[each.key].identity[0].principal_id
-  principal_type       = "ServicePrincipal"
+  name                             = uuidv5("url", "appstore-events-${each.key}/EventGrid Contributor")
+  scope                            = "${local.groups}/${each.value.managementGroup}"
+  role_definition_name             = "EventGrid Contributor"
+  principal_id                     = azurerm_management_group_policy_assignment.vault_events[each.key].identity[0].principal_id
+  principal_type                   = "ServicePrincipal"
+  skip_service_principal_aad_check = true # it was born with the assignment
 }
 
 # Event Grid lets only those direct events somewhere who may write there. Built-in roles that may would hand out keys as well.
@@ -81,17 +83,21 @@ resource "azurerm_role_definition" "event_destinations" {
 resource "azurerm_role_assignment" "function" {
   for_each = local.event_assignments
 
-  scope              = var.function_app_id
-  role_definition_id = azurerm_role_definition.event_destinations[0].role_definition_resource_id
-  principal_id       = azurerm_management_group_policy_assignment.vault_events[each.key].identity[0].principal_id
-  principal_type     = "ServicePrincipal"
+  name                             = uuidv5("url", "appstore-events-${each.key}/function")
+  scope                            = var.function_app_id
+  role_definition_id               = azurerm_role_definition.event_destinations[0].role_definition_resource_id
+  principal_id                     = azurerm_management_group_policy_assignment.vault_events[each.key].identity[0].principal_id
+  principal_type                   = "ServicePrincipal"
+  skip_service_principal_aad_check = true
 }
 
 resource "azurerm_role_assignment" "dead_letters" {
   for_each = local.event_assignments
 
-  scope              = var.dead_letter_account_id
-  role_definition_id = azurerm_role_definition.event_destinations[0].role_definition_resource_id
-  principal_id       = azurerm_management_group_policy_assignment.vault_events[each.key].identity[0].principal_id
-  principal_type     = "ServicePrincipal"
+  name                             = uuidv5("url", "appstore-events-${each.key}/dead letters")
+  scope                            = var.dead_letter_account_id
+  role_definition_id               = azurerm_role_definition.event_destinations[0].role_definition_resource_id
+  principal_id                     = azurerm_management_group_policy_assignment.vault_events[each.key].identity[0].principal_id
+  principal_type                   = "ServicePrincipal"
+  skip_service_principal_aad_check = true
 }

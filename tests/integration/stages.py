@@ -20,6 +20,7 @@ from shared.models.records import RequestRecord
 from shared.register import orphans, tombstones
 from tests.integration.day2 import active, ask, group_of, perform, rows
 from tests.integration.detections import Detection, tag
+from tests.integration.rotated_secrets import StorageSecret
 from tests.integration.test_alert_responses import alert, database, incidents, metric, size_of
 from tests.integration.test_backups import groups, server, settle
 from tests.integration.test_clean_up import COMPUTE, NETWORK, TAG, address, disk
@@ -27,7 +28,7 @@ from tests.integration.test_clean_up import tags_of as shown_tags
 from tests.integration.test_compliance import Policies
 from tests.integration.test_drift import issues
 from tests.integration.test_off_hours import EVENING, scheduled, state
-from tests.integration.test_rotation import Secret, make, regenerated
+from tests.integration.test_rotation import regenerated
 from tests.integration.test_tags import account, tags_of
 from tests.integration.world import INFRASTRUCTURE, World
 
@@ -296,7 +297,7 @@ async def _drift(scene: Scene) -> Play:
 
 
 async def _rotation(scene: Scene) -> Play:
-    secret = make(scene.world, await active(scene.world))
+    secret = StorageSecret(scene.world, await active(scene.world))
     asked = {"parameters": secret.parameters(version=secret.version())}
     topic = f"{group_of(secret.request)}/providers/Microsoft.KeyVault/vaults/{secret.vault}"
     said = {"VaultName": secret.vault, "ObjectName": "storage-key", "Version": secret.version()}
@@ -305,12 +306,12 @@ async def _rotation(scene: Scene) -> Play:
 
 
 async def _revocation(scene: Scene) -> Play:
-    secret = make(scene.world, await active(scene.world))
+    secret = StorageSecret(scene.world, await active(scene.world))
     asked = {"parameters": secret.parameters(reason="the key was in a public repository")}
     return Play(secret.request, _renewed(secret), (2, 2, True, True), asked)
 
 
-def _renewed(secret: Secret) -> Look:
+def _renewed(secret: StorageSecret) -> Look:
     since, before = secret.world.position(), set(secret.keys().values())
 
     async def look() -> tuple[int, int, bool, bool]:

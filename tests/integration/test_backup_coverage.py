@@ -1,6 +1,5 @@
 """What protects an application's data, beside what the rules demand: every violation is a sentence."""
 
-import time
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -12,6 +11,7 @@ from shared.errors import RequestRejectedError
 from shared.models.backups import DataKind, DataResource, DrillRecord
 from shared.models.day2_backups import Check
 from shared.models.records import RequestRecord
+from tests.e2e.driver import until
 from tests.integration.day2 import GROUPS, STORAGE, VAULTS, active, group_of
 from tests.integration.test_alert_responses import POSTGRES, database
 from tests.integration.world import REQUESTER, TENANT, DurableClient, World, caller
@@ -142,8 +142,7 @@ async def test_every_data_resource_of_every_stage_is_reported(world: World) -> N
 async def test_a_stage_without_its_group_is_named_and_others_see_nothing(world: World) -> None:
     record = await active(world, environments=["dev"])
     world.azure(group_of(record), GROUPS, "DELETE")
-    while world.azure(group_of(record), GROUPS):
-        time.sleep(0.2)  # noqa: ASYNC251 - nothing else runs here
+    until("the group is gone", lambda: None if world.azure(group_of(record), GROUPS) else True)
     found = await report(record)
     assert found["resources"] == []
     assert found["unreadable"][0].startswith("dev: ")

@@ -1,96 +1,31 @@
 """A secret with two credentials is renewed: a consumer that logs in all the time never notices."""
 
-import asyncio
 import json
-import time
-from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 
-from local.sign_in import identity_token
-from shared.clients import storage_keys
-from shared.clients.storage_keys import AccessKey
 from shared.models.operations import ActionState, OperationRecord, OperationState
-from shared.models.records import RequestRecord
-from shared.names import environment_names
 from shared.register import operations
-from tests.integration.day2 import STORAGE, VAULTS, WorkerDiedError, active, ask, group_of, operate, perform, rows
+from tests.integration.day2 import WorkerDiedError, active, ask, operate, perform, rows
+from tests.integration.rotated_secrets import StorageSecret, leave_room, watched
 from tests.integration.world import World
 
 NAME = "storage-key"
 
 
-@dataclass
-class Secret:
-    """A secret in the application's vault that holds a key of its storage account."""
-
-    world: World
-    request: RequestRecord
-    vault: str
-    account: str
-
-    def call(self, method: str, path: str, content: Any = None) -> Any:
-        token = identity_token(self.world.stack, "https://vault.azure.net")
-        url = f"https://{self.vault}.vault.azure.net/secrets/{path}?api-version=2026-04-01"
-        answer = self.world.stack.vendors.request(
-            method, url, json=content, headers={"Authorization": f"Bearer {token}"}
-        )
-        answer.raise_for_status()
-        return answer.json()
-
-    def current(self) -> Any:
-        return self.call("GET", NAME)
-
-    def version(self) -> str:
-        return str(self.current()["id"]).rpartition("/")[2]
-
-    def versions(self) -> int:
-        return len(self.call("GET", f"{NAME}/versions")["value"])
-
-    def keys(self) -> dict[str, str]:
-        found = self.world.azure(f"{self.account}/listKeys", STORAGE, "POST", {})["keys"]
-        return {key["keyName"]: key["value"] for key in found}
-
-    async def logs_in(self) -> bool:
-        """Whether the published credential works, as a consumer that has just read it finds."""
-        return await storage_keys.authenticates(self.account, AccessKey(key_name="x", value=self.current()["value"]))
-
-    def parameters(self, **more: Any) -> dict[str, Any]:
-        return {"vault": self.vault, "secret": NAME, **more}
-
-
 @pytest.fixture
-async def secret(world: World) -> Secret:
-    request = await active(world)
-    return make(world, request)
+async def secret(world: World) -> StorageSecret:
+    await leave_room()
+    return StorageSecret(world, await active(world))
 
 
-def make(world: World, request: RequestRecord) -> Secret:
-    names = environment_names(request.application, "dev", request.id)
-    tags = {"application": request.application}
-    base = f"{group_of(request)}/providers"
-    properties = {"tenantId": "11111111-1111-1111-1111-111111111111", "sku": {"family": "A", "name": "standard"}}
-    vault = {"location": "westeurope", "tags": tags, "properties": {**properties, "enableRbacAuthorization": True}}
-    world.azure(f"{base}/Microsoft.KeyVault/vaults/{names.key_vault}", VAULTS, "PUT", vault)
-    account = f"{base}/Microsoft.Storage/storageAccounts/st{request.id.replace('-', '')[-18:].lower()}"
-    body = {"location": "westeurope", "kind": "StorageV2", "sku": {"name": "Standard_LRS"}, "tags": tags}
-    world.azure(account, STORAGE, "PUT", body)
-    made = Secret(world, request, names.key_vault, account)
-    published = {"CredentialId": "key1", "ProviderAddress": account, "ValidityPeriodDays": "60"}
-    wanted = {"value": made.keys()["key1"], "tags": published, "attributes": {"exp": int(time.time()) + 86400}}
-    made.call("PUT", NAME, wanted)
-    return made
-
-
-def regenerated(secret: Secret, since: int) -> int:
+def regenerated(secret: StorageSecret, since: int) -> int:
     return secret.world.committed(since, "POST", "regenerateKey")
 
 
-async def test_the_unused_key_is_published_and_the_old_one_dies_after_the_overlap(secret: Secret) -> None:
+async def test_the_unused_key_is_published_and_the_old_one_dies_after_the_overlap(secret: StorageSecret) -> None:
     before, position = secret.keys(), secret.world.position()
     during: list[dict[str, str]] = []
     asked = await ask(secret.request, "rotate-secret", parameters=secret.parameters(version=secret.version()))
@@ -106,7 +41,7 @@ async def test_the_unused_key_is_published_and_the_old_one_dies_after_the_overla
     assert (secret.versions(), regenerated(secret, position)) == (2, 2)
 
 
-async def test_events_that_come_five_times_late_or_out_of_order_renew_once(secret: Secret) -> None:
+async def test_events_that_come_five_times_late_or_out_of_order_renew_once(secret: StorageSecret) -> None:
     parameters, position = secret.parameters(version=secret.version()), secret.world.position()
     for _ in range(5):
         await perform(await ask(secret.request, "rotate-secret", parameters=parameters, business_key="event"))
@@ -118,30 +53,10 @@ async def test_events_that_come_five_times_late_or_out_of_order_renew_once(secre
     assert (secret.versions(), regenerated(secret, position)) == (2, 2)
 
 
-async def watched(secret: Secret, work: Callable[[], Any]) -> tuple[int, int]:
-    """Run something while a consumer reads the vault and logs in; how often it did, and how often in vain."""
-    ended, tries, failures = asyncio.Event(), 0, 0
-
-    async def consume() -> None:
-        nonlocal tries, failures
-        while not ended.is_set():
-            tries += 1
-            failures += not await secret.logs_in()
-            await asyncio.sleep(0.01)
-
-    consumer = asyncio.create_task(consume())
-    try:
-        await work()
-    finally:
-        ended.set()
-        await consumer
-    return tries, failures
-
-
 @pytest.mark.parametrize(
     "number", [pytest.param(number, marks=[pytest.mark.long] if number % 3 else []) for number in range(2, 10)]
 )
-async def test_killed_after_any_activity_nobody_is_locked_out(secret: Secret, number: int) -> None:
+async def test_killed_after_any_activity_nobody_is_locked_out(secret: StorageSecret, number: int) -> None:
     asked = await ask(secret.request, "rotate-secret", parameters=secret.parameters(version=secret.version()))
 
     async def work() -> None:
@@ -166,7 +81,9 @@ CALLS += [("key_vault", "GET", f"/secrets/{NAME}"), ("storage", "GET", "")]
     ["status_after", *(pytest.param(how, marks=pytest.mark.long) for how in ("status", "drop_before", "drop_after"))],
 )
 @pytest.mark.parametrize(("system", "method", "path"), CALLS)
-async def test_lost_and_failed_answers_heal(secret: Secret, system: str, method: str, path: str, how: str) -> None:
+async def test_lost_and_failed_answers_heal(
+    secret: StorageSecret, system: str, method: str, path: str, how: str
+) -> None:
     asked = await ask(secret.request, "rotate-secret", parameters=secret.parameters(version=secret.version()))
     secret.world.fault(system=system, method=method, path=path, mode=how, status=500, times=1)
     done = await perform(asked)
@@ -176,7 +93,7 @@ async def test_lost_and_failed_answers_heal(secret: Secret, system: str, method:
     assert secret.versions() == 2, "one version, whatever was lost"
 
 
-async def test_a_vault_that_stays_away_is_told_and_the_next_run_heals(secret: Secret) -> None:
+async def test_a_vault_that_stays_away_is_told_and_the_next_run_heals(secret: StorageSecret) -> None:
     asked = await ask(secret.request, "rotate-secret", parameters=secret.parameters(version=secret.version()))
     secret.world.fault(system="key_vault", method="PUT", path=NAME, mode="status", status=403, times=50)
     stopped = await perform(asked)
@@ -188,7 +105,7 @@ async def test_a_vault_that_stays_away_is_told_and_the_next_run_heals(secret: Se
     assert await secret.logs_in()
 
 
-async def test_revoked_no_old_credential_works(secret: Secret) -> None:
+async def test_revoked_no_old_credential_works(secret: StorageSecret) -> None:
     before = secret.keys()
     parameters = secret.parameters(reason="the key was in a public repository")
     done = await operate(secret.request, "revoke-secret", parameters=parameters)
@@ -197,8 +114,8 @@ async def test_revoked_no_old_credential_works(secret: Secret) -> None:
     assert await secret.logs_in()
 
 
-async def test_a_lock_keeps_every_key(secret: Secret) -> None:
-    lock = f"{secret.account}/providers/Microsoft.Authorization/locks/audit"
+async def test_a_lock_keeps_every_key(secret: StorageSecret) -> None:
+    lock = f"{secret.address}/providers/Microsoft.Authorization/locks/audit"
     secret.world.azure(lock, "2016-09-01", "PUT", {"properties": {"level": "CanNotDelete"}})
     position = secret.world.position()
     for operation, more in (("rotate-secret", {}), ("revoke-secret", {"reason": "it was in a log file"})):
@@ -209,21 +126,21 @@ async def test_a_lock_keeps_every_key(secret: Secret) -> None:
     assert (regenerated(secret, position), secret.versions()) == (0, 1)
 
 
-async def test_a_vault_or_account_of_somebody_else_stays(world: World, secret: Secret) -> None:
-    other = make(world, await active(world))
+async def test_a_vault_or_account_of_somebody_else_stays(world: World, secret: StorageSecret) -> None:
+    other = StorageSecret(world, await active(world))
     position = world.position()
     foreign = await operate(secret.request, "rotate-secret", parameters=other.parameters())
     assert foreign.state is OperationState.PARTIAL
     assert foreign.problem
     assert "no vault of" in foreign.problem.detail
-    tags = {"CredentialId": "key1", "ProviderAddress": other.account}
+    tags = {"CredentialId": "key1", "ProviderAddress": other.address}
     secret.call("PUT", NAME, {"value": "x", "tags": tags})
     lent = await operate(secret.request, "rotate-secret", parameters=secret.parameters())
     assert lent.state is OperationState.REFUSED, lent.state
     assert regenerated(secret, position) == 0
 
 
-async def test_no_value_is_written_down(secret: Secret, caplog: pytest.LogCaptureFixture) -> None:
+async def test_no_value_is_written_down(secret: StorageSecret, caplog: pytest.LogCaptureFixture) -> None:
     position, values = secret.world.position(), set(secret.keys().values())
     parameters = secret.parameters(reason="the key was in a public repository")
     with caplog.at_level("DEBUG"):

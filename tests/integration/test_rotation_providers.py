@@ -18,7 +18,7 @@ from activities._activity import registered
 from local.vendors.kernel.certificates import CertificateAuthority
 from shared.credential import access_token, own_claims
 from shared.models.operations import OperationState
-from shared.register import _table, controls, operations
+from shared.register import operations
 from tests import postgresql
 from tests.integration import day2, wire
 from tests.integration.day2 import WorkerDiedError, active, ask, operate, perform, rows
@@ -31,6 +31,7 @@ from tests.integration.rotated_secrets import (
     StorageSecret,
     holds,
     killing,
+    leave_room,
     watched,
 )
 from tests.integration.world import TENANT, World
@@ -84,8 +85,7 @@ async def reach(server: postgresql.Postgres, secret: Secret, patch: pytest.Monke
 
 @pytest.fixture
 async def secret(world: World, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Secret:
-    with suppress(_table.RowConflictError):  # these tests do more in an hour than the rule's budget allows
-        await _table.commit(controls.PARTITION, [_table.Write("budget:rotate-secret", None)])
+    await leave_room()
     if request.param != "postgresql":
         return KINDS[request.param](world, await active(world))
     PostgresqlSecret.server = request.getfixturevalue("server")
