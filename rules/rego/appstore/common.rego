@@ -161,3 +161,23 @@ amount(value) := to_number(value) if {
 	is_string(value)
 	regex.match(`^[0-9]{1,12}(\.[0-9]{1,4})?$`, value)
 }
+
+# Money as people read it. Not by %v: engines write very small and very large numbers in different ways.
+shown(value) := value if is_string(value)
+
+shown(value) := sprintf("%d.%s", [floor(cents / 100), substring(sprintf("%d", [100 + (cents % 100)]), 1, 2)]) if {
+	is_number(value)
+	value >= 0
+	value < 1000000000000
+	cents := round(value * 100)
+}
+
+shown(value) := "less than nothing" if {
+	is_number(value)
+	value < 0
+}
+
+shown(value) := "more than anybody pays" if {
+	is_number(value)
+	value >= 1000000000000
+}

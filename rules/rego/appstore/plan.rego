@@ -215,8 +215,12 @@ violations contains common.finding("PLN-009", "error", message, at(index, "role_
 	resource.type == "azurerm_role_assignment"
 	role := setting(resource, ["role_definition_name"])
 	not role in allowed_roles
-	message := sprintf("%s: the role %v may not be assigned in %s.", [resource.address, role, environment])
+	message := sprintf("%s: the role %s may not be assigned in %s.", [resource.address, role_name(role), environment])
 }
+
+role_name(role) := role if is_string(role)
+
+role_name(role) := "that has no name" if not is_string(role)
 
 allowed_roles contains role if some role in data.config.plan.roles.every_environment
 
@@ -249,8 +253,8 @@ root(path) := step if {
 require_approval contains common.finding("PLN-012", "warning", message, "") if {
 	cost > data.config.cost.finops_threshold_monthly
 	message := sprintf(
-		"The estimate of %v %s a month is above %v: this needs the approval of FinOps.",
-		[input.cost.monthly, data.config.request.budget.currency, data.config.cost.finops_threshold_monthly],
+		"The estimate of %s %s a month is above %v: this needs the approval of FinOps.",
+		[common.shown(input.cost.monthly), data.config.request.budget.currency, data.config.cost.finops_threshold_monthly],
 	)
 }
 

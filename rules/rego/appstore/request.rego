@@ -124,8 +124,8 @@ violations contains common.finding("REQ-007", "error", message, "/currency") if 
 violations contains common.finding("REQ-015", "error", message, "/monthlyBudget") if {
 	common.amount(input.estimate.monthly) > common.amount(request.monthlyBudget)
 	message := sprintf(
-		"The estimate of %v a month is above the budget of %v.",
-		[input.estimate.monthly, request.monthlyBudget],
+		"The estimate of %s a month is above the budget of %s.",
+		[common.shown(input.estimate.monthly), common.shown(request.monthlyBudget)],
 	)
 }
 
