@@ -25,7 +25,6 @@ _ENDED = [_Status.Completed, _Status.Failed, _Status.Terminated, _Status.Cancele
 _EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
 _MARGIN = timedelta(hours=1)  # clocks of the app and of the storage service
 _DAYS = 60  # windows of a day each: what was kept in one hides nothing in another
-_PAGE = 100  # the SDK reads the first page of a list only
 _AT_ONCE = 10
 _MOST = 5000  # a day; what is more waits for the next one
 
@@ -43,12 +42,12 @@ async def purge_what_is_old(client: df.DurableOrchestrationClient, now: datetime
     needed = {identifier async for identifier in _open_records()}
     purged = 0
     for since, until in _windows(before):
-        while purged < most:
+        while purged < most:  # the SDK reads the first page of a list only
             found = await client.get_status_by(created_time_from=since, created_time_to=until, runtime_status=_ENDED)
             old = [status for status in found if _is_over(status, before, needed)][: most - purged]
             gone = await _purge(client, old)
             purged += gone
-            if not gone or len(found) < _PAGE:
+            if not gone:
                 break
     return purged
 
@@ -80,13 +79,16 @@ async def _open_records() -> AsyncIterator[str]:
 
 async def _purge(client: df.DurableOrchestrationClient, old: Sequence[DurableOrchestrationStatus]) -> int:
     """Purge these, some at once; one that fails keeps no other, and is tried again on the next day."""
-    purged = 0
+    gone: list[str] = []
+
+    async def purge(instance: str) -> None:
+        if (await client.purge_instance_history(instance)).instances_deleted:
+            gone.append(instance)
+
     for part in batched(old, _AT_ONCE, strict=False):
         names = [str(status.instance_id) for status in part]
-        purged += sum(
-            await asyncio.gather(*(apart(f"history {name}", client.purge_instance_history(name)) for name in names))
-        )
-    return purged
+        await asyncio.gather(*(apart(f"history {name}", purge(name)) for name in names))
+    return len(gone)
 
 
 bound = blueprint.durable_client_input(client_name="client")(purge_histories)

@@ -8,7 +8,7 @@ from enum import StrEnum
 from pydantic import ValidationError
 
 from shared.clock import utc_now
-from shared.errors import StateConflictError, TransientIntegrationError, VendorCall
+from shared.errors import RequestRejectedError, StateConflictError, TransientIntegrationError, VendorCall
 from shared.log import LOGGER
 from shared.models import Model
 from shared.register import audit
@@ -53,12 +53,21 @@ async def records_in_states[R: Model](kind: type[R], name: str, states: Sequence
 
 
 async def create_record[R: Model](application: str, key: str, record: R, entry: audit.Entry) -> R:
-    """Record something new with its audit entry; a repeat returns what is there, whatever it asks for."""
+    """Record something new with its audit entry; a repeat returns what is there, whatever it asks for.
+
+    Raises:
+        RequestRejectedError: 409, it was recorded before, and its row went after its time: the trail keeps it from
+            being done a second time.
+    """
     for tries in range(TRIES):
         await step_back(tries)
-        rows = await read_many(application, [key, audit.HEAD])
+        rows = await read_many(application, [key, audit.HEAD, audit.entry_key(entry)])
         if key in rows:
             return type(record).model_validate(rows[key].document)
+        if audit.entry_key(entry) in rows:
+            name, _, identifier = key.partition(":")
+            detail = f"This {name} ({identifier}) was settled long ago, and only its audit trail is left."
+            raise RequestRejectedError("settled-before", f"{detail} Ask with another key.", status=409)
         try:
             await commit(application, [Write(key, document_of(record)), *audit.append(rows.get(audit.HEAD), entry)])
         except RowConflictError:

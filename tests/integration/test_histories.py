@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 from azure.durable_functions.models.DurableOrchestrationStatus import DurableOrchestrationStatus
+from azure.durable_functions.models.PurgeHistoryResult import PurgeHistoryResult
 
 from activities._activity import registered
 from shared.canonical import digest
+from shared.errors import RequestRejectedError
 from shared.instance_ids import child_instance, message_instance, operation_instance, promote_instance
 from shared.models.messages import MessageState
 from shared.models.operations import AskedOperation, EndOperation, Occasion, OperationRecord, OperationState
@@ -24,6 +26,7 @@ from tests.integration.world import REQUESTER, World
 from triggers import _intake, _operation_intake, _promotion_intake, http_messages, timer_sweep
 from triggers._operation_sweep import sweep_operations
 from triggers._promotion_sweep import sweep_promotions
+from triggers.timer_anchor import remove_what_is_old
 from triggers.timer_histories import purge_what_is_old
 
 NOW = datetime.now(UTC)
@@ -38,6 +41,7 @@ class Histories:
     started: list[str] = field(default_factory=list)
     lists: int = 0
     dies_at: str = ""
+    refused: set[str] = field(default_factory=set)
 
     def add(self, instance: str, ended_days: float, state: str = "Completed", *, lasted_days: float = 0.0) -> str:
         ended = NOW - timedelta(days=ended_days)
@@ -66,10 +70,13 @@ class Histories:
         ]
         return found[:PAGE]
 
-    async def purge_instance_history(self, instance: str) -> None:
+    async def purge_instance_history(self, instance: str) -> PurgeHistoryResult:
         if instance == self.dies_at:
             raise Exception("The operation failed with an unexpected status code 500")  # noqa: TRY002 - as the SDK does
+        if instance in self.refused:
+            return PurgeHistoryResult(instancesDeleted=0)
         del self.instances[instance]
+        return PurgeHistoryResult(instancesDeleted=1)
 
     async def start_new(self, _name: str, instance: str, _payload: Any) -> str:
         self.started.append(instance)
@@ -119,10 +126,11 @@ async def test_one_that_cannot_be_purged_keeps_no_other_and_is_tried_again() -> 
     hub: Any = Histories()
     for number in range(25):
         hub.add(f"op-{number:012}:operate:1", 45)
-    hub.dies_at = "op-000000000003:operate:1"
-    assert await purge_what_is_old(hub, NOW) == 24
-    hub.dies_at = ""
-    assert await purge_what_is_old(hub, NOW) == 1
+    hub.dies_at, hub.refused = "op-000000000003:operate:1", {"op-000000000004:operate:1"}
+    assert await purge_what_is_old(hub, NOW) == 23
+    assert hub.lists < 100, "what stays is not asked for again and again"
+    hub.dies_at, hub.refused = "", set()
+    assert await purge_what_is_old(hub, NOW) == 2
 
 
 async def test_never_while_a_record_still_needs_it(world: World) -> None:
@@ -264,6 +272,27 @@ async def test_after_the_purge_a_late_repeat_starts_nothing(
     await sweep_operations(client)
     await sweep_promotions(client)
     assert not instances & set(hub.started)
+
+
+async def test_after_its_row_went_the_trail_still_keeps_the_same_key_from_starting(world: World) -> None:
+    hub: Any = Histories()
+    request = await active(world)
+    record = await _operation(hub, request, "three months ago")
+    run = Run(request_id=record.id, application=record.application, branch="operation")
+    await registered("begin_operation")({"run": run.document()})
+    await registered("end_operation")(EndOperation(run=run, state=OperationState.SUCCEEDED).document())
+    hub.add(record.instance_id, 89)
+    assert await purge_what_is_old(hub, NOW) == 1
+    await remove_what_is_old(NOW + timedelta(days=91))
+    assert await operations.find(record.application, record.id) is None
+    for _ in range(2):
+        with pytest.raises(RequestRejectedError) as refused:
+            await _operation(hub, request, "three months ago")
+        assert refused.value.code == "settled-before"
+        assert record.id in str(refused.value)
+    assert hub.started == [record.instance_id], "three months ago, and never again"
+    other = await _operation(hub, request, "another key")
+    assert hub.started == [record.instance_id, other.instance_id]
 
 
 async def test_what_waits_is_started_however_long_it_waited(world: World) -> None:
