@@ -5,7 +5,8 @@ from functools import partial
 from activities._activity import look
 from activities._restores import OWNER, asked, group_apart, stages_of
 from shared import shields
-from shared.clients import resources
+from shared.clients import resources, vaults
+from shared.clients.vaults import DeletedVault
 from shared.clock import utc_now
 from shared.errors import NotFoundError, PermanentIntegrationError, RequestRejectedError
 from shared.guard import REMOVE_DRILL, Action
@@ -45,7 +46,7 @@ async def note_drill(data: DrillEnd) -> Effect:
             passed=all(check.passed for check in checks),
             checks=checks,
             rto_seconds=data.rto_seconds,
-            rpo_seconds=data.rpo_seconds,
+            rpo_seconds=None if row.action.kind == DataKind.VAULT else data.rpo_seconds,  # Azure takes no backups of it
         )
         await drills.write(found, partial(_again, found))
         count += 1
@@ -54,7 +55,7 @@ async def note_drill(data: DrillEnd) -> Effect:
 
 def _again(found: DrillRecord, old: DrillRecord) -> DrillRecord:
     """The drill as it was found, of which everything may be removed already."""
-    return found.model_copy(update={"removed_at": old.removed_at, "kept": old.kept})
+    return found.model_copy(update={"removed_at": old.removed_at, "kept": old.kept, "residue": old.residue})
 
 
 @look
@@ -68,23 +69,53 @@ async def remove_restored_servers(data: ActivityInput) -> Settled:
     record, request = await asked(data)
     if data.run.branch == REMOVAL and record.state in RUNNING_STATES:
         return Settled(detail="the drill is at work again, and removes what it makes")
+    residue: list[str] = []
     try:
         for stage in stages_of(record, request):
             group = group_apart(record, request, stage)
             owner = await _owner(group, record)
-            if owner is None:
-                continue
-            action = Action(REMOVE_DRILL, "resource group", group, record.id, stage)
-            locked = await resources.is_locked(group)
-            allowed = await shields.allow(action, application=record.application, owned_by=owner, locked=locked)
-            if not await resources.delete_group(group, allowed):
-                await _tell(record, f"{group} is still being deleted")
-                return Settled(busy=f"{group} is still being deleted")
+            if owner is not None:
+                action = Action(REMOVE_DRILL, "resource group", group, record.id, stage)
+                locked = await resources.is_locked(group)
+                allowed = await shields.allow(action, application=record.application, owned_by=owner, locked=locked)
+                if not await resources.delete_group(group, allowed):
+                    return await _busy(record, f"{group} is still being deleted")
+            for vault in await _deleted_vaults(record, group):
+                if vault.properties.purge_protection_enabled:
+                    residue.append(_stays(vault))
+                    continue
+                busy = f"the deleted vault {vault.name} is being purged"
+                if data.run.branch == REMOVAL or not await _is_told(record, busy):
+                    action = Action(REMOVE_DRILL, "deleted key vault", vault.id, record.id, stage)
+                    owner = (vault.properties.tags or {}).get(OWNER)
+                    allowed = await shields.allow(action, application=record.application, owned_by=owner)
+                    await vaults.purge_vault(vault, allowed)
+                return await _busy(record, busy)
     except (RequestRejectedError, PermanentIntegrationError) as error:
-        await _tell(record, redact(str(error))[:500])
+        await _tell(record, kept=redact(str(error))[:500])
         raise
-    await _tell(record, "")
-    return Settled(detail="nothing of the drill is left")
+    await _tell(record, residue="; ".join(residue), removed_at=utc_now())
+    return Settled(detail="; ".join(["nothing of the drill is left", *residue]))
+
+
+async def _deleted_vaults(record: OperationRecord, group: str) -> list[DeletedVault]:
+    """The drill's vaults that Azure still keeps, although their group is gone."""
+    found = await vaults.list_deleted(group.split("/")[2])
+    return [vault for vault in found if (vault.properties.tags or {}).get(OWNER) == record.id]
+
+
+def _stays(vault: DeletedVault) -> str:
+    until = vault.properties.scheduled_purge_date
+    return f"the deleted vault {vault.name} is protected from being purged; Azure removes it at {until}"
+
+
+async def _busy(record: OperationRecord, why: str) -> Settled:
+    await _tell(record, kept=why)
+    return Settled(busy=why)
+
+
+async def _is_told(record: OperationRecord, why: str) -> bool:
+    return any(drill.kept == why for drill in await drills.of_operation(record.application, record.id))
 
 
 async def _owner(group: str, record: OperationRecord) -> str | None:
@@ -105,10 +136,13 @@ async def _owner(group: str, record: OperationRecord) -> str | None:
     return tags.get(OWNER, "")
 
 
-async def _tell(record: OperationRecord, kept: str) -> None:
-    """Write into the drill's rows why something is left of it, or that nothing is."""
-    gone = None if kept else utc_now()
+async def _tell(record: OperationRecord, *, kept: str = "", residue: str = "", removed_at: str | None = None) -> None:
+    """Write into the drill's rows why something is left of it, or since when nothing is."""
     for drill in await drills.of_operation(record.application, record.id):
-        await drills.write(
-            drill, lambda old: old.model_copy(update={"removed_at": old.removed_at or gone, "kept": kept})
-        )
+
+        def told(old: DrillRecord) -> DrillRecord:
+            return old.model_copy(
+                update={"removed_at": old.removed_at or removed_at, "kept": kept, "residue": residue or old.residue}
+            )
+
+        await drills.write(drill, told)

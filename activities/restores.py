@@ -7,7 +7,18 @@ from datetime import UTC, datetime, timedelta
 
 from activities._activity import activity, look
 from activities._guarded import Done, carry_out, keep_survey
-from activities._restores import DRILL, RESTORABLES, Found, Restorable, Wish, asked, group_apart, stages_of, text_of
+from activities._restores import (
+    DRILL,
+    RESTORABLES,
+    Found,
+    Restorable,
+    Wish,
+    asked,
+    group_apart,
+    stages_of,
+    surrounded,
+    text_of,
+)
 from shared.clock import utc_now
 from shared.guard import Permit
 from shared.models.backups import DataKind, DrillRecord
@@ -37,7 +48,7 @@ async def list_restores(data: ActivityInput) -> Effect:
         for kind in _kinds(record):
             all_found.add(await kind.plan(wish))
     survey = Survey(
-        actions=all_found.actions,
+        actions=surrounded(record, all_found),
         scanned=all_found.scanned,
         unreadable=all_found.unreadable,
         summary=f"{len(all_found.actions)} resources to restore to {text_of(moment)}",

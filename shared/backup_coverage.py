@@ -5,11 +5,10 @@ from datetime import date, datetime, timedelta
 
 from shared.backup_rules import BackupRule
 from shared.canonical import sha256_hex
-from shared.models.backups import Coverage, DataKind, DataResource, DrillRecord, LastDrill
+from shared.models.backups import Coverage, DataResource, DrillRecord, LastDrill
 
 _SPREAD = 6  # drills begin up to a sixth of their interval early, so that not all of them are due on one day
 _FIRST_WEEK = 7  # a new application's first drill
-_DRILLED = frozenset({DataKind.DATABASE})  # what `drill-restore` restores
 
 
 def coverage(
@@ -26,7 +25,7 @@ def coverage(
     """
     mine = [item for item in drills if item.resource.lower() == resource.id.lower() and item.ended_at]
     last = _last(mine)
-    due = _latest_day(mine, rule, made) if resource.kind in _DRILLED else None
+    due = _latest_day(mine, rule, made) if resource.kind in rule.drilled else None
     kept = (*_retention(resource, rule), *_points(resource, rule, now))
     said = (*kept, *_drilled(last, rule), *_overdue(due, mine, now), *_left(mine))
     return Coverage(
@@ -49,6 +48,7 @@ def _last(drills: Sequence[DrillRecord]) -> LastDrill | None:
         failed=[check.name for check in newest.checks if not check.passed],
         rto_seconds=newest.rto_seconds,
         rpo_seconds=newest.rpo_seconds,
+        residue=newest.residue,
     )
 
 

@@ -8,18 +8,27 @@ from pydantic import ConfigDict, Field, ValidationError
 
 from shared.errors import ConfigurationError
 from shared.models import Model
+from shared.models.backups import DataKind
 from shared.rule_set import RULES, Stamp, stamp
 
 FILE = RULES / "backups.yaml"
 
 
 class BackupRule(Model):
-    """Demands on backups of one stage; ``drill_days`` 0 demands no drill."""
+    """Demands on backups of one stage.
+
+    Attributes:
+        drill_days: 0 demands no drill.
+        drilled: the kinds whose restore must be proven.
+        sample: so many secrets of a vault a drill restores, at most.
+    """
 
     model_config = ConfigDict(**{**Model.model_config, "extra": "forbid"})
 
     retention_days: int = Field(ge=1, le=35)
     drill_days: int = Field(ge=0)
+    drilled: list[DataKind] = [DataKind.DATABASE, DataKind.VAULT]
+    sample: int = Field(default=25, ge=1, le=200)
     rto_minutes: float = Field(gt=0)
     rpo_minutes: float = Field(gt=0)
 

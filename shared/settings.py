@@ -70,3 +70,8 @@ class AppStoreSettings(Settings):
     drill_parallel: int = Field(
         default=2, ge=0, description="Restore drills that are due and run at once; 0: only on request."
     )
+    drill_subnet: str = Field(
+        default="",
+        description="ARM id of this app's subnet, with service endpoints of Key Vault and Storage: what a drill "
+        "restores lets only it in. Empty: it lets in whom its source lets in, nobody if that is private endpoints.",
+    )

@@ -1,11 +1,12 @@
 """What is restored to a place apart: one port, and a module for each kind of data resource."""
 
 from activities._restores.databases import Databases
-from activities._restores.place import DRILL, OWNER, asked, group_apart, stages_of, text_of
+from activities._restores.place import DRILL, OWNER, asked, group_apart, stages_of, surrounded, text_of
 from activities._restores.port import Found, Restorable, Wish
+from activities._restores.vaults import Vaults
 from shared.models.backups import DataKind
 
-RESTORABLES: dict[DataKind, Restorable] = {DataKind.DATABASE: Databases()}
+RESTORABLES: dict[DataKind, Restorable] = {DataKind.DATABASE: Databases(), DataKind.VAULT: Vaults()}
 
 __all__ = [
     "DRILL",
@@ -17,5 +18,6 @@ __all__ = [
     "asked",
     "group_apart",
     "stages_of",
+    "surrounded",
     "text_of",
 ]

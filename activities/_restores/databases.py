@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from activities._guarded import UnderWayError
-from activities._restores.place import ARM, around, put_place, tags_of, text_of
+from activities._restores.place import ARM, put_place, tags_of, text_of
 from activities._restores.port import Found, Wish
 from shared import tagging
 from shared.clients import postgresql_servers
@@ -79,9 +79,7 @@ def _too_early(server: ProtectedServer, moment: datetime) -> str | None:
 def _restore(wish: Wish, server: ProtectedServer) -> PlannedAction:
     moment, operation = text_of(wish.moment), wish.record.id.removeprefix("op-")
     target = f"{wish.place}/providers/Microsoft.DBforPostgreSQL/flexibleServers/{server.name[:49]}-{operation}"
-    tags = tags_of(wish.record, wish.environment)
-    body = postgresql_servers.restore_of(server.id, server.location, moment, tags)
-    made = PlannedCall(method="PUT", target=f"{ARM}{target}", body=body)
+    body = postgresql_servers.restore_of(server.id, server.location, moment, tags_of(wish.record, wish.environment))
     return PlannedAction(
         key=server.id.lower(),
         rule=wish.record.operation,
@@ -90,6 +88,6 @@ def _restore(wish: Wish, server: ProtectedServer) -> PlannedAction:
         environment=wish.environment,
         owned_by=tagging.owner_of(server.tags),
         summary=f"restore {server.name} as it was at {moment}",
-        calls=around(wish.record, wish.place, server.location, tags, made),
+        calls=[PlannedCall(method="PUT", target=f"{ARM}{target}", body=body)],
         facts={"group": wish.place, "location": server.location, "body": body, "source": server.id},
     )

@@ -2,7 +2,9 @@
 
 from datetime import datetime
 
+from activities._restores.port import Found
 from shared.clients import resources
+from shared.errors import NotFoundError
 from shared.guard import Permit
 from shared.models.operations import OperationRecord, PlannedAction, PlannedCall
 from shared.models.records import RequestRecord
@@ -44,16 +46,24 @@ def text_of(moment: datetime) -> str:
     return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def around(
-    record: OperationRecord, group: str, location: str, tags: dict[str, str], *calls: PlannedCall
-) -> list[PlannedCall]:
-    """The calls of a restore: its group first and, when a drill is over, that group's removal last."""
-    made = PlannedCall(method="PUT", target=f"{ARM}{group}", body=resources.group_with(location, tags))
-    gone = PlannedCall(method="DELETE", target=f"{ARM}{group}")
-    return [made, *calls, *([gone] if record.operation == DRILL else [])]
+def surrounded(record: OperationRecord, found: Found) -> list[PlannedAction]:
+    """The restores with their group: made before the first of them and, in a drill, removed after the last."""
+    actions = list(found.actions)
+    if actions:
+        first, last = actions[0].facts, actions[-1].facts
+        made = resources.group_with(first["location"], first["body"]["tags"])
+        before = PlannedCall(method="PUT", target=f"{ARM}{first['group']}", body=made)
+        actions[0] = actions[0].model_copy(update={"calls": [before, *actions[0].calls]})
+        gone = PlannedCall(method="DELETE", target=f"{ARM}{last['group']}")
+        after = [gone, *found.afterwards] if record.operation == DRILL else []
+        actions[-1] = actions[-1].model_copy(update={"calls": [*actions[-1].calls, *after]})
+    return actions
 
 
 async def put_place(action: PlannedAction, permit: Permit) -> None:
-    """Make the group of a planned restore, or find it there."""
+    """Make the group of a planned restore unless it is there."""
     facts = action.facts
-    await resources.put_group(facts["group"], facts["location"], facts["body"]["tags"], permit)
+    try:
+        await resources.read_tags(facts["group"])
+    except NotFoundError:
+        await resources.put_group(facts["group"], facts["location"], facts["body"]["tags"], permit)

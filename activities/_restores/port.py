@@ -7,7 +7,7 @@ from typing import Protocol, Self
 from shared.guard import Permit
 from shared.models.backups import DataKind
 from shared.models.day2_backups import Check
-from shared.models.operations import OperationRecord, PlannedAction
+from shared.models.operations import OperationRecord, PlannedAction, PlannedCall
 
 
 @dataclass(frozen=True)
@@ -36,17 +36,20 @@ class Found:
         actions: a restore for each resource.
         scanned: how many there are.
         unreadable: those that cannot be restored, named with the reason.
+        afterwards: what a drill calls when the group is gone.
     """
 
     actions: list[PlannedAction] = field(default_factory=list)
     scanned: int = 0
     unreadable: list[str] = field(default_factory=list)
+    afterwards: list[PlannedCall] = field(default_factory=list)
 
     def add(self, other: Self) -> None:
         """Take what is of another kind, too."""
         self.actions += other.actions
         self.scanned += other.scanned
         self.unreadable += other.unreadable
+        self.afterwards += other.afterwards
 
 
 class Restorable(Protocol):

@@ -1,10 +1,14 @@
 """Azure Key Vault, data plane."""
 
-from collections.abc import AsyncIterator, Mapping
+import hashlib
+import hmac
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import suppress
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from shared.clients._http import Call, Vendor, azure_headers
+from shared.errors import ConflictError
 from shared.guard import Permit
 from shared.models import Model
 
@@ -31,11 +35,20 @@ class SecretVersion(Model):
     attributes: Attributes
     tags: dict[str, str] = {}
     content_type: str | None = None
+    managed: bool = False  # it belongs to a certificate
 
     @property
     def version(self) -> str:
         """Its name among the versions."""
         return self.id.rpartition("/")[2]
+
+
+class _Taken(Model):
+    """A secret's backup: opaque, and in no text that is made of it."""
+
+    model_config = ConfigDict(**{**Model.model_config, "hide_input_in_errors": True})
+
+    value: str = Field(repr=False)
 
 
 class _Page(Model):
@@ -126,3 +139,36 @@ async def add_version(
     body = {"value": value, "tags": dict(tags), "contentType": permit.action.kind, "attributes": {"exp": expires}}
     call = Call("add version", "PUT", f"/secrets/{name}", body, params={"api-version": _VERSION}, once=True)
     await _vendor(vault_url).call(call)
+
+
+async def copy_secret(source_url: str, target_url: str, name: str, permit: Permit) -> None:
+    """Take a secret's own backup, all versions, and restore it in another vault. One that is there already stays.
+
+    The other vault has to be in the same subscription and geography. The backup goes nowhere else.
+
+    Documentation: https://learn.microsoft.com/rest/api/keyvault/secrets/backup-secret and
+    https://learn.microsoft.com/rest/api/keyvault/secrets/restore-secret
+    """
+    version = {"api-version": _VERSION}
+    taken = await _vendor(source_url).read(
+        Call("back up secret", "POST", f"/secrets/{name}/backup", params=version), _Taken
+    )
+    body = {"value": taken.value}
+    with suppress(ConflictError):
+        await _vendor(target_url).call(
+            Call(f"restore {permit.action.kind}", "POST", "/secrets/restore", body, params=version)
+        )
+
+
+async def has_value_of(vault_url: str, name: str, other_url: str, versions: Iterable[str]) -> bool:
+    """Whether a secret's current value is that of one of these versions in another vault; empty: the current one.
+
+    Digests are compared, and neither they nor the values leave this function.
+    """
+    mine = hashlib.sha256((await read_secret(vault_url, name)).encode()).digest()
+    for version in versions:
+        call = Call("read version", "GET", f"/secrets/{name}/{version}", params={"api-version": _VERSION})
+        other = await _vendor(other_url).read(call, _Secret)
+        if hmac.compare_digest(mine, hashlib.sha256(other.value.encode()).digest()):
+            return True
+    return False

@@ -50,6 +50,7 @@ class DrillRecord(Model):
         rto_seconds: from the beginning until the restored copy could be used.
         rpo_seconds: how much of the newest data it would have lost.
         removed_at: when nothing was left of it; None: something may be.
+        residue: what the vendor keeps of it for a while, whatever anybody does; empty: nothing.
         kept: why the last try to remove it left something; empty: there was none, or nothing is left.
     """
 
@@ -67,6 +68,7 @@ class DrillRecord(Model):
     rto_seconds: int | None = None
     rpo_seconds: int | None = None
     removed_at: str | None = None
+    residue: str = ""
     kept: str = ""
 
 
@@ -79,6 +81,7 @@ class LastDrill(Model):
     failed: list[str]
     rto_seconds: int | None
     rpo_seconds: int | None
+    residue: str = ""
 
 
 class Coverage(Model):

@@ -20,9 +20,10 @@ from shared.models.records import RequestRecord
 from shared.register import orphans, tombstones
 from tests.integration.day2 import active, ask, group_of, perform, rows
 from tests.integration.detections import Detection, tag
+from tests.integration.drilled import Vault
 from tests.integration.rotated_secrets import StorageSecret
 from tests.integration.test_alert_responses import alert, database, incidents, metric, size_of
-from tests.integration.test_backups import groups, server, settle
+from tests.integration.test_backups import deleted_vaults, groups, server, settle
 from tests.integration.test_clean_up import COMPUTE, NETWORK, TAG, address, disk
 from tests.integration.test_clean_up import tags_of as shown_tags
 from tests.integration.test_compliance import Policies
@@ -211,6 +212,17 @@ async def _drill(scene: Scene) -> Play:
     return Play(play.record, play.look, [], play.asked, on_timer=lambda: settle(scene.world, play.record))
 
 
+async def _drill_vault(scene: Scene) -> Play:
+    record = await active(scene.world)
+    Vault(scene.world, record).publish("orders", "a-secret-value")
+
+    async def look() -> list[int]:
+        return [len(groups(scene.world, record)), len(deleted_vaults(scene.world, record))]
+
+    asked = {"environment": "dev"}
+    return Play(record, look, [0, 0], asked, on_timer=lambda: settle(scene.world, record))
+
+
 async def _tags(scene: Scene) -> Play:
     record = await active(scene.world)
     path = account(scene.world, record, f"st{record.id[-12:].replace('-', '').lower()}", {"foreign": "kept"})
@@ -335,6 +347,7 @@ STAGES = [
     Stage("clean-up", "clean-up", _removal, 2, destructive=True),
     Stage("detect-drift", "reconcile-drift", _drift, 5, preparing=_DETECTING),
     Stage("drill-restore", "drill-restore", _drill, 3),
+    Stage("drill-restore", "drill-restore", _drill_vault, 5, label="-vault"),
     Stage("mark-orphans", "mark-orphans", _mark, 1),
     Stage("reconcile-tags", "reconcile-tags", _tags, 2),
     Stage("remediate-compliance", "remediate-compliance", _remediation, 1),

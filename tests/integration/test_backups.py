@@ -1,5 +1,6 @@
 """Backups, restores and drills: proven, measured, and nothing left of a drill."""
 
+import time
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,9 +10,9 @@ import pytest
 from shared.models.operations import OperationRecord, OperationState
 from shared.models.records import RequestRecord
 from shared.register import drills
-from tests.integration.day2 import GROUPS, WorkerDiedError, active, ask, group_of, operate, perform
+from tests.integration.day2 import GROUPS, VAULTS, WorkerDiedError, active, ask, group_of, operate, perform
 from tests.integration.test_alert_responses import POSTGRES, database
-from tests.integration.world import SUBSCRIPTION, World
+from tests.integration.world import SUBSCRIPTION, Document, World
 
 S = OperationState
 
@@ -42,6 +43,18 @@ def settle(world: World, record: RequestRecord) -> None:
         if record.application in group["name"]
     ):
         continue
+    for _ in range(20):  # a purge takes a moment, and cannot be looked at
+        if not deleted_vaults(world, record):
+            break
+        time.sleep(0.05)
+
+
+def deleted_vaults(world: World, record: RequestRecord) -> list[Document]:
+    """What is left of deleted vaults of the application and can be purged."""
+    path = f"/subscriptions/{SUBSCRIPTION}/providers/Microsoft.KeyVault/deletedVaults"
+    found: list[Document] = [item["properties"] for item in world.azure(path, VAULTS)["value"]]
+    ours = [item for item in found if (item["tags"] or {}).get("application") == record.application]
+    return [item for item in ours if not item["purgeProtectionEnabled"]]
 
 
 async def drill(world: World, record: RequestRecord) -> OperationRecord:

@@ -160,7 +160,7 @@ OPERATION = re.compile(r"op-[0-9a-f]{12}")
 def _bare(text: str) -> str:
     """Without what differs between two operations, and without what is the same of every call."""
     bare = text.removeprefix("https://management.azure.com").partition("?")[0]
-    return re.sub(r"(?<=-)[0-9a-f]{12}(?=$|/)", "{id}", OPERATION.sub("{op}", bare))
+    return re.sub(r"(?<=-)[0-9a-f]{12}(?=$|[/.])", "{id}", OPERATION.sub("{op}", bare))
 
 
 def _told(method: str, target: str, body: Any) -> tuple[str, str, Any]:

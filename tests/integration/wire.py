@@ -15,8 +15,10 @@ from tests.integration.day2 import WorkerDiedError
 from tests.integration.world import World
 
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
-# A POST that asks: keys, the inventory, the states of policies, tokens.
-_QUESTION = re.compile(r"/listKeys|ResourceGraph/resources|/queryResults|/access_tokens|/graphql|/oauth")
+# A POST that asks: keys, the backup of a secret, the inventory, the states of policies, tokens.
+_QUESTION = re.compile(
+    r"/listKeys|/secrets/[^/]+/backup$|ResourceGraph/resources|/queryResults|/access_tokens|/graphql|/oauth"
+)
 
 type Befalls = Callable[[int, httpx.Request], Awaitable[None] | None]
 

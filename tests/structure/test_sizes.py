@@ -18,6 +18,7 @@ MEASURED = {
     "event_grid": 295,  # docs/adr/0040, 0045
     "registry": 255,  # docs/adr/0029
     "arm": 1_015,  # docs/adr/0017, 0020, 0025, 0035, 0044
+    "key_vault": 270,  # docs/adr/0048
     "kubernetes": 520,  # docs/adr/0025
     "entra": 260,  # docs/adr/0025
     "backstage": 310,

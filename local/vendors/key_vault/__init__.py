@@ -20,6 +20,8 @@ def build(kernel: Kernel) -> Vendor:
         hosts=("*.vault.azure.net",),
         routes=[
             web.get("/secrets", api.guarded(api.list_secrets)),
+            web.post("/secrets/restore", api.guarded(api.restore)),
+            web.post("/secrets/{name}/backup", api.guarded(api.back_up)),
             web.put("/secrets/{name}", api.guarded(api.set_secret)),
             web.get("/secrets/{name}", api.guarded(api.read)),
             web.get("/secrets/{name}/", api.guarded(api.read)),

@@ -1,5 +1,6 @@
 """The REST calls of the secrets data plane."""
 
+import base64
 import json
 import re
 from collections.abc import Awaitable, Callable
@@ -7,7 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
-from local.vendors.kernel import Kernel
+from local.vendors.kernel import MUTATING, Kernel
 from local.vendors.kernel.vendor import host_of
 
 from .secrets import Vaults, Version
@@ -91,6 +92,24 @@ class SecretsApi:
         name = _name(request)
         self._version(request)
         return web.json_response(_deleted(request, name, self._vaults.delete(_vault(request), name)))
+
+    async def back_up(self, request: web.Request) -> web.Response:
+        request[MUTATING] = False
+        self._version(request)
+        taken = {"name": _name(request), "versions": self._vaults.versions(_vault(request), _name(request))}
+        return web.json_response({"value": base64.urlsafe_b64encode(json.dumps(taken).encode()).decode().rstrip("=")})
+
+    async def restore(self, request: web.Request) -> web.Response:
+        vault, text = _vault(request), str((await _body(request)).get("value"))
+        try:
+            taken = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        except ValueError as error:
+            raise VaultError(400, "BadParameter", "The backup is malformed or was altered.") from error
+        name = taken["name"]
+        if self._vaults.versions(vault, name) or self._vaults.deleted(vault, name):
+            raise VaultError(409, "Conflict", f"A secret with (name/id) {name} already exists in this key vault.")
+        self._vaults.restore(vault, name, taken["versions"])
+        return web.json_response(_item(request, name, taken["versions"][-1], with_version=True))
 
     async def list_secrets(self, request: web.Request) -> web.Response:
         vault = _vault(request)

@@ -58,6 +58,10 @@ class Vaults:
             _, vault, name = key.split("/")
             yield vault, name, versions
 
+    def restore(self, vault: str, name: str, versions: list[Version]) -> None:
+        """Put a secret there with all its versions, as they were in another vault."""
+        self._store.put(_key(vault, name), versions)
+
     def delete(self, vault: str, name: str) -> dict[str, Any]:
         """Move a secret to the deleted ones."""
         now = int(time.time())
