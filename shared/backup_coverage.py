@@ -118,18 +118,28 @@ def _day_of(drill: DrillRecord) -> date:
 
 
 def due_on(
-    application: str, environment: str, drills: Iterable[DrillRecord], rule: BackupRule, made: date
+    stage: tuple[str, str], resources: Iterable[str], drills: Sequence[DrillRecord], rule: BackupRule, made: date
 ) -> date | None:
-    """The day on which a stage's next drill begins, by the last one whose every resource passed; None: never.
+    """The day on which a stage's next drill begins: that of the resource whose turn is first; None: never.
 
     The day is early by a share of the interval that only the name decides: asked again, it is the same day.
+
+    Args:
+        stage: application and environment.
+        resources: ARM ids of what has to be drilled there; without any there is nothing to ask for.
+        drills: those of the application, newest first.
+        rule: what the stage demands.
+        made: day on which the application was ordered.
     """
-    of_stage = [item for item in drills if item.environment == environment]
-    failed = {item.operation for item in of_stage if not item.passed}
-    proven = [item for item in of_stage if item.passed and item.operation not in failed]
-    latest = _latest_day(proven, rule, made)
-    if latest is None:
+    days = list[tuple[date, bool]]()
+    for resource in resources:
+        mine = [item for item in drills if item.ended_at and item.resource.lower() == resource.lower()]
+        latest = _latest_day(mine, rule, made)
+        if latest is not None:
+            days.append((latest, any(item.passed for item in mine)))
+    if not days:
         return None
+    latest, proven = min(days)
     interval = rule.drill_days if proven else min(_FIRST_WEEK, rule.drill_days)
-    number = int(sha256_hex(f"{application}\x00{environment}".encode())[:8], 16)
+    number = int(sha256_hex("\x00".join(stage).encode())[:8], 16)
     return latest - timedelta(days=number % (interval // _SPREAD + 1))

@@ -11,9 +11,11 @@ import azure.functions as func
 from shared.backup_coverage import due_on
 from shared.backup_rules import backup_rule
 from shared.instance_ids import operation_id
-from shared.models.backups import DrillRecord
+from shared.models.backups import DataKind, DrillRecord
 from shared.models.operations import RUNNING_STATES, AskedOperation
 from shared.models.records import ApplicationRecord
+from shared.plan import group_of
+from shared.protection.inventory import data_by_group
 from shared.register import drills, operations, requests
 from shared.settings import AppStoreSettings, load
 from triggers._drill_sweep import remove_what_drills_left
@@ -43,6 +45,8 @@ async def ask_for_drills(client: Any, today: date, parallel: int) -> int:
     running = [record async for record in operations.in_states(sorted(RUNNING_STATES)) if record.operation == _DRILL]
     busy = {(record.application, record.environment) for record in running}
     room = parallel - len(running)
+    if room <= 0:
+        return 0
     asked_for = 0
     async for asked in _due(today):
         if asked_for >= room:
@@ -53,25 +57,36 @@ async def ask_for_drills(client: Any, today: date, parallel: int) -> int:
 
 
 async def _due(today: date) -> AsyncIterator[AskedOperation]:
-    """Every stage whose day has come, and that was not asked for yet."""
+    """Every stage with data whose day has come, and that was not asked for yet."""
     known: dict[str, list[DrillRecord]] = defaultdict(list)
     async for drill in drills.every():
         if drill.ended_at:
             known[drill.application].append(drill)
+    requested = {record.id: record async for record in requests.every()}
     living = [record async for record in requests.applications() if record.state in _LIVING]
+    data = await data_by_group()
     for application in sorted(living, key=lambda record: record.name):
         history = sorted(known[application.name], key=lambda drill: drill.begun_at, reverse=True)
+        request = requested.get(application.request_id)
+        if request is None:
+            continue
         for environment in application.environments:
-            asked = _asked(application, environment, history, today)
+            there = data.get(group_of(request, environment).lower(), {})
+            asked = _asked(application, environment, there, history, today)
             if asked and await _is_new(asked):
                 yield asked
 
 
 def _asked(
-    application: ApplicationRecord, environment: str, history: list[DrillRecord], today: date
+    application: ApplicationRecord,
+    environment: str,
+    there: dict[str, DataKind],
+    history: list[DrillRecord],
+    today: date,
 ) -> AskedOperation | None:
-    made = datetime.fromisoformat(application.created_at).date()
-    due = due_on(application.name, environment, history, backup_rule(environment), made)
+    rule, made = backup_rule(environment), datetime.fromisoformat(application.created_at).date()
+    drilled = [resource for resource, kind in there.items() if kind in rule.drilled]
+    due = due_on((application.name, environment), drilled, history, rule, made)
     if due is None or today < due:
         return None
     again = (today - due).days // _AGAIN

@@ -91,18 +91,28 @@ def test_drills_that_are_missing_old_failed_or_slow_are_violations() -> None:
 
 
 def test_a_drill_is_due_before_it_is_late_and_always_on_the_same_day() -> None:
-    days = {due_on(f"app-{number}", "prod", [drill(0)], RULE, MADE) for number in range(60)}
+    psql, both = ["/x/psql"], ["/x/psql", "/x/other"]
+    days = {due_on((f"app-{number}", "prod"), psql, [drill(0)], RULE, MADE) for number in range(60)}
     latest = NOW.date() + timedelta(days=90)
     assert len(days) > 5
     assert all(day and latest - timedelta(days=15) <= day <= latest for day in days)
-    assert due_on("shop", "prod", [drill(0)], RULE, MADE) == due_on("shop", "prod", [drill(0)], RULE, MADE)
-    first = due_on("shop", "prod", [], RULE, MADE)
+    stage = "shop", "prod"
+    assert due_on(stage, psql, [drill(0)], RULE, MADE) == due_on(stage, psql, [drill(0)], RULE, MADE)
+    first = due_on(stage, psql, [], RULE, MADE)
     assert first
     assert first <= MADE + timedelta(days=7)
-    assert due_on("shop", "prod", [drill(0, passed=False)], RULE, MADE) == first
+    assert due_on(stage, psql, [drill(0, passed=False)], RULE, MADE) == first
     half = drill(0, resource="/x/other", passed=False)
-    assert due_on("shop", "prod", [half, drill(0)], RULE, MADE) == first
-    assert due_on("shop", "qa", [], backup_rule("qa"), MADE) is None
+    assert due_on(stage, both, [half, drill(0)], RULE, MADE) == first
+    assert due_on(("shop", "qa"), psql, [], backup_rule("qa"), MADE) is None
+
+
+def test_the_first_whose_turn_it_is_decides_and_without_data_there_is_no_drill() -> None:
+    stage, both = ("shop", "prod"), ["/x/psql", "/x/vault"]
+    assert due_on(stage, [], [drill(400)], RULE, MADE) is None
+    assert due_on(stage, both, [drill(0)], RULE, MADE) == due_on(stage, ["/x/vault"], [], RULE, MADE)
+    proven = [drill(0, resource="/x/vault"), drill(10)]
+    assert due_on(stage, both, proven, RULE, MADE) == due_on(stage, ["/x/psql"], proven, RULE, MADE)
 
 
 async def report(record: RequestRecord, who: Any = REQUESTER) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from shared.models.records import RequestRecord
 from shared.register import drills, operations
 from shared.register.audit import Entry
 from tests.integration.day2 import active
+from tests.integration.drilled import Vault
+from tests.integration.test_alert_responses import database
 from tests.integration.world import DurableClient, World
 from triggers import timer_drills
 from triggers._operation_intake import accept
@@ -24,9 +26,17 @@ MANY = 10**6
 
 
 @pytest.fixture(autouse=True)
-def demanded(monkeypatch: pytest.MonkeyPatch) -> None:
+def demanded(monkeypatch: pytest.MonkeyPatch, world: World) -> None:
     """Drills are demanded of dev, which costs no approvals and quotas."""
+    world.reset("resource_graph")
+    world.seed("resource_graph", {"settings/limit": {"calls": 1000, "seconds": 1.0}})
     monkeypatch.setattr(timer_drills, "backup_rule", lambda stage: RULE if stage == "dev" else backup_rule(stage))
+
+
+async def stage(world: World, *environments: str) -> tuple[RequestRecord, str]:
+    """An application with a database server in dev."""
+    record = await active(world, environments=[*environments] or ["dev"])
+    return record, database(world, record)
 
 
 async def asked(record: RequestRecord) -> list[OperationRecord]:
@@ -51,13 +61,13 @@ async def end(operation: OperationRecord) -> None:
     )
 
 
-async def passed(operation: OperationRecord, on: date) -> None:
+async def passed(operation: OperationRecord, resource: str, on: date) -> None:
     moment = f"{on}T02:00:00+00:00"
     row = DrillRecord(
         application=operation.application,
         environment="dev",
         operation=operation.id,
-        resource="/x/psql",
+        resource=resource,
         kind=DataKind.DATABASE,
         place="/x/rg",
         begun_at=moment,
@@ -74,9 +84,9 @@ async def drills_that_run() -> int:
 
 
 async def test_one_drill_for_each_due_date(world: World) -> None:
-    record = await active(world, environments=["dev", "qa"])
+    record, server = await stage(world, "dev", "qa")
     made = datetime.fromisoformat(record.created_at).date()
-    first = due_on(record.application, "dev", [], RULE, made)
+    first = due_on((record.application, "dev"), [server], [], RULE, made)
     assert first
     await tick(first - timedelta(days=1))
     assert await asked(record) == []
@@ -91,7 +101,7 @@ async def test_one_drill_for_each_due_date(world: World) -> None:
     again = await asked(record)
     assert len(again) == 2
     on = first + timedelta(days=8)
-    await passed(again[0], on)
+    await passed(again[0], server, on)
     await end(next(item for item in again if item.id != drill.id))
     await tick(on + timedelta(days=1))
     assert len(await asked(record)) == 2
@@ -100,7 +110,7 @@ async def test_one_drill_for_each_due_date(world: World) -> None:
 
 
 async def test_only_as_many_as_have_room_and_the_rest_later(world: World) -> None:
-    records = [await active(world, environments=["dev"]) for _ in range(4)]
+    records = [(await stage(world))[0] for _ in range(4)]
     late = datetime.now(UTC).date() + timedelta(days=7)
     others = await drills_that_run()
     assert await tick(late, others + 2) == 2
@@ -113,7 +123,7 @@ async def test_only_as_many_as_have_room_and_the_rest_later(world: World) -> Non
 async def test_one_that_is_refused_keeps_no_other_from_its_drill(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     late = datetime.now(UTC).date() + timedelta(days=7)
     await tick(late)  # what other tests left is asked for
-    records = sorted([await active(world, environments=["dev"]) for _ in range(3)], key=lambda item: item.application)
+    records = sorted([(await stage(world))[0] for _ in range(3)], key=lambda item: item.application)
 
     async def refusing(client: Any, wanted: AskedOperation) -> Any:
         if wanted.application == records[0].application:
@@ -124,3 +134,35 @@ async def test_one_that_is_refused_keeps_no_other_from_its_drill(world: World, m
     others = await drills_that_run()
     assert await tick(late, others + 1) == 1
     assert [len(await asked(record)) for record in records] == [0, 1, 0]
+
+
+async def test_where_there_is_nothing_to_drill_nobody_asks(world: World) -> None:
+    record = await active(world, environments=["dev"])
+    late = datetime.now(UTC).date() + timedelta(days=30)
+    for week in range(3):
+        await tick(late + timedelta(days=7 * week))
+    assert await asked(record) == []
+
+
+async def test_what_comes_to_a_proven_stage_is_drilled_within_a_week(world: World) -> None:
+    record, server = await stage(world)
+    on = datetime.now(UTC).date() + timedelta(days=30)
+    await tick(on)
+    [first] = await asked(record)
+    await passed(first, server, on)
+    await end(first)
+    await tick(on + timedelta(days=1))
+    assert len(await asked(record)) == 1
+    Vault(world, record)
+    for late in (8, 9):
+        await tick(on + timedelta(days=late))
+    assert len(await asked(record)) == 2
+
+
+async def test_a_kind_that_no_rule_names_is_not_drilled(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    rule = RULE.model_copy(update={"drilled": [DataKind.DATABASE]})
+    monkeypatch.setattr(timer_drills, "backup_rule", lambda stage: rule if stage == "dev" else backup_rule(stage))
+    record = await active(world, environments=["dev"])
+    Vault(world, record)
+    await tick(datetime.now(UTC).date() + timedelta(days=30))
+    assert await asked(record) == []
