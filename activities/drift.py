@@ -33,6 +33,7 @@ from shared.plan import group_of
 from shared.register import findings, operations, policy_decisions
 
 _SHOWN = 50
+_LOSES_DATA = "PLN-007"
 
 
 @activity
@@ -111,6 +112,8 @@ def _survey(report: DriftReport, scanned: int, actions: list[PlannedAction] | No
 async def list_reconciliation(data: ReadDrift) -> Effect:
     """Plan the apply of the saved plan, unless the rules deny it: how far it may go without a person is the guard's.
 
+    What holds data is never removed by a repair: no recovery point outlives it.
+
     Idempotency: reads at the vendor; the planned action is written over that of an earlier survey.
     """
     result = await runner_result(data.run_id, "plan", data.pipeline)
@@ -122,7 +125,9 @@ async def list_reconciliation(data: ReadDrift) -> Effect:
         raise PermanentIntegrationError(call, f"the run {data.run_id} saved no plan")
     if not report.findings:  # somebody has put it right meanwhile
         return await keep_survey(data, _survey(report, len(change_set["changes"])))
-    asks = await _judge(operation, data, change_set)
+    verdicts = await _judge(operation, data, change_set)
+    _require_kept_data(verdicts)
+    asks = bool(verdicts.require_approval)
     wanted = DetectDrift.model_validate(operation.parameters)
     beyond = wanted.reconcile == "safe" and (asks or not report.safe)
     if beyond or (wanted.findings and await _others(operation, report)):  # it is no longer what was found
@@ -139,8 +144,20 @@ async def _others(operation: OperationRecord, report: DriftReport) -> bool:
     return not set(shown(report.findings)) <= set(shown(open_ones))
 
 
-async def _judge(operation: OperationRecord, data: ReadDrift, change_set: dict[str, Any]) -> bool:
-    """Ask the rules; returns whether they want a person to decide.
+def _require_kept_data(verdicts: policies.Verdicts) -> None:
+    """Demand that nothing that holds data is removed or made anew.
+
+    Raises:
+        PolicyViolationError: something is; the sentence names it.
+    """
+    lost = [item.message for item in verdicts.require_approval if item.id == _LOSES_DATA]
+    if lost:
+        remedy = "A repair never does that: change the code, so that it says what is there."
+        raise PolicyViolationError((_LOSES_DATA,), f"{' '.join(lost[:5])} {remedy}")
+
+
+async def _judge(operation: OperationRecord, data: ReadDrift, change_set: dict[str, Any]) -> policies.Verdicts:
+    """Ask the rules.
 
     Raises:
         PolicyViolationError: a rule denies the plan.
@@ -162,7 +179,7 @@ async def _judge(operation: OperationRecord, data: ReadDrift, change_set: dict[s
     if verdicts.denied:
         sentences = "; ".join(f"{item.id} {item.message}" for item in verdicts.deny[:5])
         raise PolicyViolationError(verdicts.denying_rules, sentences)
-    return bool(verdicts.require_approval)
+    return verdicts
 
 
 def _planned(

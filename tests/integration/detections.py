@@ -18,12 +18,20 @@ from tests.integration.day2 import active, ask
 from tests.integration.world import World
 
 SIZE = "module.environment.azurerm_postgresql_flexible_server.this[0]"
+ALERT = 'module.environment.azurerm_monitor_metric_alert.this["database-storage"]'
 GROUP = "module.environment.azurerm_resource_group.this"
 PIPELINE = PipelineRun(repository="infrastructure", run_id=1, status="completed", conclusion="success")
 
 
 def size(there: str = "B_Standard_B2s") -> list[dict[str, Any]]:
     return [change(SIZE, "azurerm_postgresql_flexible_server", {"sku_name": there}, {"sku_name": "B_Standard_B1ms"})]
+
+
+def alert(record: RequestRecord) -> list[dict[str, Any]]:
+    """An alert that has to be made anew; it holds no data."""
+    code = {"severity": 2, "tags": required_tags(record, "dev")}
+    found = change(ALERT, "azurerm_monitor_metric_alert", {**code, "severity": 4}, code)
+    return [{**found, "action": "replace"}]
 
 
 def tag(record: RequestRecord) -> list[dict[str, Any]]:
@@ -64,7 +72,8 @@ class Detection:
         """Leave what the runner writes."""
         run_id = iac_run(self.operation.id, "dev", action, "1")
         back = [{**item, "before": item["after"], "after": item["before"]} for item in changes]
-        counts = {"create": 0, "update": len(changes), "replace": 0, "delete": 0, "noop": 0}
+        kinds = [item["action"] for item in changes]
+        counts = {kind: kinds.count(kind) for kind in ("create", "update", "replace", "delete", "noop")}
         change_set = {"engine": "terraform", "toolVersion": "1.15.5", "summary": counts, "outputs": {}}
         content = json.dumps({**change_set, "changes": changes, "drift": back}).encode()
         digest = hashlib.sha256(content).hexdigest()

@@ -136,6 +136,21 @@ async def test_what_differs_more_than_was_found_is_not_put_right(world: World, a
     assert (operation.state, await rows(operation)) == (OperationState.SUCCEEDED, [])
 
 
+@pytest.mark.parametrize("action", ["replace", "delete"])
+async def test_a_repair_never_removes_what_holds_data(world: World, application: RequestRecord, action: str) -> None:
+    """No recovery point outlives its server: whoever approved it could not have it back."""
+    there = {"replace": manager(application)[0], "delete": {**size()[0], "after": None}}
+    lost = [{**there[action], "action": action}]
+    detection = await Detection.begin(world, application, parameters={"reconcile": "all"})
+    assert (await world.value("read_drift", detection.found(size())))["reconcile"]
+    outcome = await world.run("list_reconciliation", detection.found(lost, "plan"))
+    assert not outcome.ok
+    assert outcome.problem
+    assert (outcome.problem.code, "PLN-007" in outcome.problem.rules) == ("policy-denied", True), outcome.problem
+    assert "A repair never does that" in outcome.problem.detail
+    assert await rows(detection.operation) == []
+
+
 @pytest.mark.parametrize("how", ["status_after", "drop_after"])
 async def test_a_lost_answer_applies_no_second_time_and_the_findings_close(
     world: World, application: RequestRecord, how: str
