@@ -133,23 +133,39 @@ def _asked(record: OperationRecord, row: ActionRecord, rule: GuardRule, standing
 async def end_operation(data: EndOperation) -> OperationSnapshot:
     """Write how the operation ended, told from its actions, and give the application's lease back.
 
-    Idempotency: one end per attempt; an operation that somebody ended meanwhile stays as it is.
+    Idempotency: one end per attempt; an operation that somebody ended meanwhile stays as it is, and one that was
+    approved when its time was up does not expire.
     """
     run = data.run
     record = await operations.get(run.application, run.request_id)
-    if record.attempt != run.attempt or record.state not in _WORKING:
+    expected = (_S.AWAITING_APPROVAL,) if data.state is _S.EXPIRED else _WORKING
+    if record.attempt != run.attempt or record.state not in expected:
         await leases.release(record.application, record.id)
         return _snapshot(record)
     counts = await operations.counts(record.application, record.id)
-    state, problem = (data.state, data.problem) if data.state else await _told(record, counts, data.problem)
+    state, problem = await _ended(record, counts, data)
     update = {"state": state, "counts": counts, "problem": problem, "facts": {**record.facts, **data.facts}}
     detail = problem.detail if problem else f"{counts.done} done"
     try:
-        record = await _move(record, update, _entry(record, state, detail), expect=_WORKING)
+        record = await _move(record, update, _entry(record, state, detail), expect=expected)
     except StateConflictError:
         record = await operations.get(run.application, run.request_id)
     await leases.release(record.application, record.id)
     return _snapshot(record)
+
+
+async def _ended(record: OperationRecord, counts: Counts, data: EndOperation) -> tuple[OperationState, Problem | None]:
+    """What the flow says of it. That a part was done is not believed when its actions say that nothing was or is.
+
+    Then it is told from them; and what the flow makes of it is left out when it was the guard who kept them back.
+    """
+    if data.state is None:
+        return await _told(record, counts, data.problem)
+    something = counts.done or counts.gone or counts.planned  # what is planned still may be under way
+    nothing = counts.failed or counts.refused or counts.exempt
+    if data.state is not _S.PARTIAL or something or not nothing:
+        return data.state, data.problem
+    return await _told(record, counts, data.problem if counts.failed else None)
 
 
 async def _told(
@@ -180,8 +196,12 @@ async def _first_failures(record: OperationRecord) -> str:
 
 
 def _why_not(row: ActionRecord) -> str:
-    """Why an action was not done: what went wrong, what the guard has against it, or that nothing came to it."""
-    against = row.reason if row.verdict != Verdict.ALLOW else ""
+    """Why an action was not done: what went wrong, what the guard has against it, or that nothing came to it.
+
+    That a person has to decide is a reason only when it was asked for just before: afterwards somebody has decided.
+    """
+    asked = row.verdict == Verdict.PROPOSE and row.tries
+    against = row.reason if row.verdict == Verdict.REFUSE or asked else ""
     return row.detail or against or "not begun"
 
 

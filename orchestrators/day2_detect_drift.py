@@ -64,14 +64,15 @@ def _reconciled(
     """Apply the saved plan.
 
     Returns:
-        Why it was not begun.
+        What stopped it; what the guard kept back says so itself.
     """
     run = run_of(data, "wave-0", environment)
     document = yield from call(context, "set_reconciliation", Wave(run=run, wave=0), data.pace)
     started = ReconciliationStarted.model_validate(document)
     if started.pipeline is None:
-        detail = f"Stopped: {started.stop or 'the guard kept it back'}."
-        return Problem(code="stopped", title="The operation was stopped", detail=detail)
+        if started.stop is None:
+            return None
+        return Problem(code="stopped", title="The operation was stopped", detail=f"Stopped: {started.stop}.")
     ended = yield from follow(context, run, started.pipeline, data.pace)
     reading = ReadDrift(run=run, run_id=started.run_id, pipeline=ended)
     yield from call(context, "read_reconciliation", reading, data.pace)

@@ -4,7 +4,7 @@ import asyncio
 import importlib
 import itertools
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -48,7 +48,7 @@ class Conductor:
     Attributes:
         twice: whether each activity runs a second time, as after a lost result.
         dies_after: number of the activity after whose effect the worker dies; its result is lost.
-        on_wait: called instead of waiting for an event; returns whether the event came.
+        on_wait: called instead of waiting for an event; returns, at once or awaited, whether the event came.
         on_timer: called while a timer runs.
         retry_seconds: so long a failed activity waits for its next try.
         history: results of the activities that ended in earlier lives of the worker: they are not called again.
@@ -57,7 +57,7 @@ class Conductor:
     payload: dict[str, Any]
     twice: bool = False
     dies_after: int | None = None
-    on_wait: Callable[[], bool] = lambda: False
+    on_wait: Callable[[], bool | Awaitable[bool]] = lambda: False
     on_timer: Callable[[], None] = lambda: None
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
     retry_seconds: float = 0.0
@@ -114,7 +114,8 @@ class Conductor:
             return [await self._answer(item) for item in task]
         if task[0] == "any":
             event, timer = task[1]
-            if self.on_wait():
+            came = self.on_wait()
+            if came if isinstance(came, bool) else await came:
                 return event
             self.now = max(self.now, timer.at)
             return timer

@@ -4,24 +4,29 @@ A new operation needs a row in ``STAGES``; a new way in which one acts (another 
 """
 
 import hashlib
+import json
 import re
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import httpx
 import pytest
 
 from shared.clean_up_rules import clean_up_policies
+from shared.errors import StateConflictError
 from shared.models.clean_up import OrphanRecord, OrphanState
 from shared.models.operations import OperationRecord
 from shared.models.records import RequestRecord
-from shared.register import orphans, tombstones
+from shared.register import operations, orphans, tombstones
 from tests.integration.day2 import active, ask, group_of, perform, rows
 from tests.integration.detections import Detection, tag
+from tests.integration.detections import alert as anew
 from tests.integration.drilled import Vault
-from tests.integration.rotated_secrets import StorageSecret
+from tests.integration.rotated_secrets import AppSecret, StorageSecret
 from tests.integration.test_alert_responses import alert, database, incidents, metric, size_of
 from tests.integration.test_backups import deleted_vaults, groups, server, settle
 from tests.integration.test_clean_up import COMPUTE, NETWORK, TAG, address, disk
@@ -29,11 +34,16 @@ from tests.integration.test_clean_up import tags_of as shown_tags
 from tests.integration.test_compliance import Policies
 from tests.integration.test_drift import issues
 from tests.integration.test_off_hours import EVENING, scheduled, state
-from tests.integration.test_rotation import regenerated
+from tests.integration.test_rotation import NAME, regenerated
 from tests.integration.test_tags import account, tags_of
-from tests.integration.world import INFRASTRUCTURE, World
+from tests.integration.world import INFRASTRUCTURE, DurableClient, World, caller
+from triggers._http import Call
+from triggers.http_operations import approve_operation
 
 type Look = Callable[[], Awaitable[Any]]
+type Decides = Callable[[Call], Awaitable[Any]]
+
+APPROVER = caller("approver", "Approver", "Operator")
 
 NOW = datetime.now(UTC)
 
@@ -62,6 +72,7 @@ class Play:
         given: what is made ready for the very operation that was asked for.
         on_timer: what happens while it waits.
         event: the event of Azure that asks for it, if it is born of one.
+        approved: whether it waits for a person, who approves exactly what is shown.
     """
 
     record: RequestRecord
@@ -71,6 +82,7 @@ class Play:
     given: Callable[[OperationRecord], None] = lambda _: None
     on_timer: Callable[[], None] = lambda: None
     event: dict[str, Any] | None = None
+    approved: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,10 +93,13 @@ class Stage:
         rule: the rule of ``rules/guard.yaml`` under which it acts.
         set: sets the stage.
         calls: how many calls change something when nothing goes wrong.
-        destructive: whether something is taken away: then a lock of any kind keeps it.
+        destructive: whether something is taken away.
+        locks: whether a lock of Azure can lie on that: then one of any kind keeps it.
         label: which of its ways to act.
         preparing: regex over method, URL and body of calls that only find out or tell people; a shield need not keep
             them back, and a dry run may make them.
+        beside: another rule, with a regex of the calls that are made under it: shields keep them back as well, and they
+            are none of the operation's actions.
     """
 
     operation: str
@@ -92,8 +107,10 @@ class Stage:
     set: Callable[[Scene], Awaitable[Play]]
     calls: int
     destructive: bool = False
+    locks: bool = True
     label: str = ""
     preparing: str = r"service-now\.com"
+    beside: tuple[str, str] = ("", r"(?!)")
 
     def __str__(self) -> str:
         return f"{self.operation}{self.label}"
@@ -107,7 +124,23 @@ class Stage:
 
 async def run(play: Play, asked: OperationRecord, **how: Any) -> OperationRecord:
     """Perform what was asked for, with what happens on this stage while it waits."""
-    return await perform(asked, **({"on_timer": play.on_timer} | how))
+
+    async def approved() -> bool:
+        if play.approved:
+            await decide(asked)
+        return play.approved
+
+    return await perform(asked, **({"on_timer": play.on_timer, "on_wait": approved} | how))
+
+
+async def decide(asked: OperationRecord, how: Decides = approve_operation, **said: Any) -> None:
+    """A person decides about what is shown now; somebody else may have been faster."""
+    shown, client = await operations.get(asked.application, asked.id), DurableClient()
+    body = {"digest": shown.digest, **said} if how is approve_operation else said
+    place = {"name": shown.application, "operation": shown.id}
+    headers = {"content-type": "application/json"}
+    with suppress(StateConflictError):
+        await how(Call(APPROVER, place, {}, headers, cast(Any, client), json.dumps(body).encode(), "/api"))
 
 
 async def _switches(scene: Scene) -> Play:
@@ -280,7 +313,24 @@ async def _useless_response(scene: Scene) -> Play:
 
 
 async def _drift(scene: Scene) -> Play:
-    """A tag that somebody changed by hand; the runner finds what it left in an earlier, interrupted life."""
+    """A tag that somebody changed by hand."""
+    return await _drifted(scene, "safe", tag)
+
+
+async def _repair(scene: Scene) -> Play:
+    """What has to be made anew to be as the code says: proposed at once, and done when a person says so."""
+    play = await _drifted(scene, "all", anew)
+    looked = play.look
+
+    async def look() -> tuple[Any, list[str]]:
+        pulls = scene.world.github(f"/repos/contoso/{play.record.application}/pulls?state=all")
+        return await looked(), [pull["state"] for pull in pulls]
+
+    return replace(play, look=look, once=(play.once, ["closed"]), approved=True)
+
+
+async def _drifted(scene: Scene, wanted: str, found: Callable[[RequestRecord], list[dict[str, Any]]]) -> Play:
+    """Drift; the runner finds what it left in an earlier, interrupted life."""
     world, record = scene.world, await active(scene.world)
     world.github("/orgs/contoso/repos", "POST", {"name": record.application, "auto_init": True})
     runs = f"{INFRASTRUCTURE}/actions/workflows/iac.yml/runs?per_page=100"
@@ -290,7 +340,7 @@ async def _drift(scene: Scene) -> Play:
     def given(asked: OperationRecord) -> None:
         begun.append(asked.id)
         detection = Detection(world, asked)
-        for action, changes in (("drift", tag(record)), ("plan", tag(record)), ("apply", [])):
+        for action, changes in (("drift", found(record)), ("plan", found(record)), ("apply", [])):
             detection.found(changes, action)
 
     def wait() -> None:
@@ -304,7 +354,7 @@ async def _drift(scene: Scene) -> Play:
         return sorted(ours), [item["state"] for item in issues(world, record)]
 
     once = ["apply", "drift", "plan"], ["closed"]
-    asked = {"environment": "dev", "parameters": {"reconcile": "safe"}}
+    asked = {"environment": "dev", "parameters": {"reconcile": wanted}}
     return Play(record, look, once, asked, given=given, on_timer=wait)
 
 
@@ -317,20 +367,62 @@ async def _rotation(scene: Scene) -> Play:
     return Play(secret.request, _renewed(secret), (2, 2, True, True), asked, event=event)
 
 
+LEAKED = "the key was in a public repository"
+SINGLE = """
+rules: [{secrets: "*", strategy: single, overlapDays: 0, validityDays: 90, owner: its team, reason: there is one}]
+"""
+
+
 async def _revocation(scene: Scene) -> Play:
     secret = StorageSecret(scene.world, await active(scene.world))
-    asked = {"parameters": secret.parameters(reason="the key was in a public repository")}
+    asked = {"parameters": secret.parameters(reason=LEAKED)}
     return Play(secret.request, _renewed(secret), (2, 2, True, True), asked)
 
 
-def _renewed(secret: StorageSecret) -> Look:
-    since, before = secret.world.position(), set(secret.keys().values())
+def _renewed(secret: StorageSecret, *names: str) -> Look:
+    """What became of the keys; of those with these names, if not of both."""
+    since, before = secret.world.position(), secret.keys()
 
     async def look() -> tuple[int, int, bool, bool]:
-        gone = not before & set(secret.keys().values())
+        kept = {name for name, value in secret.keys().items() if before[name] == value}
+        gone = kept == before.keys() - (names or before.keys())
         return secret.versions(), regenerated(secret, since), gone, await secret.logs_in()
 
     return look
+
+
+def one_credential(scene: Scene) -> None:
+    """From now on a secret's credential has no second one beside it."""
+    file = scene.folder / "rotation.yaml"
+    file.write_text(SINGLE)
+    scene.patch.setattr("shared.rotation_rules.FILE", file)
+
+
+async def _replacement(scene: Scene) -> Play:
+    one_credential(scene)
+    secret = StorageSecret(scene.world, await active(scene.world))
+    asked = {"parameters": secret.parameters(version=secret.version())}
+    return Play(secret.request, _renewed(secret, "key1"), (2, 1, True, True), asked)
+
+
+async def _new_password(scene: Scene) -> Play:
+    """A password of an application in the directory: a new one is made before the old one ends."""
+    one_credential(scene)
+    secret = AppSecret(scene.world, await active(scene.world))
+    before = secret.current()
+
+    async def look() -> tuple[int, int, bool, bool]:
+        gone = not await secret.lets_in(before["value"], before["tags"])
+        return secret.versions(), len(secret.passwords()), gone, await secret.logs_in()
+
+    asked = {"parameters": secret.parameters(version=secret.version())}
+    return Play(secret.request, look, (2, 1, True, True), asked)
+
+
+async def _sole_revocation(scene: Scene) -> Play:
+    play = await _replacement(scene)
+    leaked = {"vault": play.asked["parameters"]["vault"], "secret": NAME, "reason": LEAKED}
+    return replace(play, asked={"parameters": leaked})
 
 
 def _event(kind: str, subject: str, **data: Any) -> dict[str, Any]:
@@ -341,11 +433,22 @@ def _event(kind: str, subject: str, **data: Any) -> dict[str, Any]:
 
 
 _DETECTING = r"/issues|/dispatches.*\"action\": ?\"(drift|plan)\""
+_PROPOSING = "propose-drift", r"/git/|/pulls"
 STAGES = [
     Stage("apply-schedule", "apply-schedule", _switches, 1),
     Stage("back-up", "back-up", _backup, 1),
     Stage("clean-up", "clean-up", _removal, 2, destructive=True),
     Stage("detect-drift", "reconcile-drift", _drift, 5, preparing=_DETECTING),
+    Stage(
+        "detect-drift",
+        "repair-drift",
+        _repair,
+        13,
+        label="-all",
+        destructive=True,
+        preparing=_DETECTING,
+        beside=_PROPOSING,
+    ),
     Stage("drill-restore", "drill-restore", _drill, 3),
     Stage("drill-restore", "drill-restore", _drill_vault, 5, label="-vault"),
     Stage("mark-orphans", "mark-orphans", _mark, 1),
@@ -356,10 +459,30 @@ STAGES = [
     Stage("restore", "restore", _restore, 2),
     Stage("restore-tombstone", "restore-tombstone", _restoration, 1),
     Stage("revoke-secret", "revoke-secret", _revocation, 3, destructive=True),
+    Stage("revoke-secret", "revoke-secret", _sole_revocation, 2, destructive=True, label="-single"),
     Stage("rotate-secret", "rotate-secret", _rotation, 3, destructive=True),
+    Stage("rotate-secret", "rotate-single-secret", _replacement, 2, destructive=True, label="-single"),
+    Stage(
+        "rotate-secret",
+        "rotate-single-secret",
+        _new_password,
+        3,
+        destructive=True,
+        locks=False,
+        label="-single-password",
+    ),
 ]
 
 
-def prepares(stage: Stage, method: str, url: str, body: str) -> bool:
+def prepares(stage: Stage, request: httpx.Request) -> bool:
     """Whether a call only finds out or tells people."""
-    return re.search(stage.preparing, f"{method} {url} {body}") is not None
+    return _fits(stage.preparing, request)
+
+
+def beside(stage: Stage, request: httpx.Request) -> bool:
+    """Whether a call is made under the other rule."""
+    return _fits(stage.beside[1], request)
+
+
+def _fits(pattern: str, request: httpx.Request) -> bool:
+    return re.search(pattern, f"{request.method} {request.url} {request.content.decode()}") is not None

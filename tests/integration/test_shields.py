@@ -1,6 +1,7 @@
 """What stands above every rule, and to observe only: not one call that changes anything is made by any operation."""
 
 import asyncio
+import itertools
 import json
 import re
 from collections.abc import AsyncIterator
@@ -15,10 +16,10 @@ import yaml
 from shared.clock import utc_now
 from shared.guard_rules import FILE
 from shared.models.controls import KillSwitch
-from shared.models.operations import ActionState, OperationRecord, OperationState
+from shared.models.operations import RUNNING_STATES, ActionState, OperationRecord, OperationState
 from shared.register import controls, operations
 from tests.integration.day2 import WorkerDiedError, active, ask, group_of, perform, rows
-from tests.integration.stages import STAGES, Play, Scene, Stage, prepares, run
+from tests.integration.stages import STAGES, Play, Scene, Stage, beside, prepares, run
 from tests.integration.test_clean_up import lift, shield
 from tests.integration.test_tags import many_accounts
 from tests.integration.wire import Wire, watched
@@ -26,14 +27,17 @@ from tests.integration.world import World
 
 S = OperationState
 SHIELDS = ("hold", "freeze", "exemption", "kill-switch", "lock")
+WHY = {
+    "hold": "a legal hold lies on it",
+    "freeze": "a change freeze is in force",
+    "kill-switch": "he kill switch is on",
+    "lock": "it is locked",
+}
 EVERY_FIFTH, NONE = 5, 1000  # so many of the cases are in the suite, the others are long proofs
-# Rules under which no stage acts, and where what they do is shown.
+# Rules under which no operation acts, and where what they do is shown.
 ELSEWHERE = {
     "update-template": "test_campaigns.py",
-    "repair-drift": "test_drift.py",
-    "propose-drift": "test_drift_proposals.py",
     "remove-drill": "test_drill_removal.py",
-    "rotate-single-secret": "no stage yet: the same activity, lock and waves as rotate-secret",
 }
 
 
@@ -44,12 +48,15 @@ def scene(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scen
 
 def test_no_rule_of_the_guard_is_forgotten() -> None:
     rules = set(yaml.safe_load(FILE.read_text(encoding="utf-8"))["rules"])
-    assert rules == {stage.rule for stage in STAGES} | set(ELSEWHERE)
+    shown = {rule for stage in STAGES for rule in (stage.rule, stage.beside[0]) if rule}
+    assert rules == shown | set(ELSEWHERE)
 
 
 def each_shield(share: int) -> pytest.MarkDecorator:
     """Shield by stage; a lock keeps what is destructive, everything else Azure itself refuses."""
-    cases = [(stage, kind) for stage in STAGES for kind in SHIELDS if kind != "lock" or stage.destructive]
+    cases = [
+        (stage, kind) for stage in STAGES for kind in SHIELDS if kind != "lock" or (stage.destructive and stage.locks)
+    ]
     found = []
     for place, (stage, kind) in enumerate(cases):
         slow = stage.operation == "detect-drift" and kind != "kill-switch"  # the pipeline compares first
@@ -78,22 +85,30 @@ async def laid(kind: str, scene: Scene, play: Play) -> AsyncIterator[None]:
 
 def changing(stage: Stage, wire: Wire) -> list[httpx.Request]:
     """The calls that did more than to find out or to tell people."""
-    return [
-        request
-        for request in wire.sent
-        if not prepares(stage, request.method, str(request.url), request.content.decode())
-    ]
+    return [request for request in wire.sent if not prepares(stage, request)]
 
 
-async def kept_back(kind: str, done: OperationRecord) -> None:
-    """Every action says that it was kept back, and the operation does not claim more."""
+def apart(kind: str, stage: Stage, request: httpx.Request) -> bool:
+    """Whether a shield is no shield of what the call changes: a lock of Azure of no repository."""
+    return kind == "lock" and beside(stage, request)
+
+
+async def kept_back(kind: str, done: OperationRecord, *, stopped: bool = False) -> None:
+    """Every action says that it was kept back; the operation claims no more, and says by what.
+
+    What an exemption takes from a rule is as it should be. What the kill switch ``stopped`` begins again when it is
+    tried again; everything else was refused.
+    """
     states = {row.state for row in await rows(done)}
-    assert ActionState.DONE not in states
     if kind == "exemption":
-        assert ActionState.EXEMPT in states
-        assert done.state is S.SUCCEEDED or done.problem, done.state
+        assert (done.state, done.problem, states) == (S.SUCCEEDED, None, {ActionState.EXEMPT})
         return
-    assert done.state in {S.REFUSED, S.PARKED, S.PARTIAL, S.CANCELLED, S.SURVEYING}, done.state
+    assert done.problem
+    if stopped:
+        assert (done.state, states - {ActionState.PLANNED}) == (S.PARKED, set())
+    else:
+        assert (done.state, states - {ActionState.PLANNED}) == (S.REFUSED, {ActionState.REFUSED})
+    assert WHY[kind] in done.problem.detail, done.problem.detail
 
 
 @each_shield(EVERY_FIFTH)
@@ -102,8 +117,9 @@ async def test_a_shield_that_is_there_means_no_call(scene: Scene, stage: Stage, 
     async with laid(kind, scene, play):
         with watched() as wire:
             done = await run(play, await stage.ask(play))
-    assert [str(request.url) for request in changing(stage, wire)] == []
-    await kept_back(kind, done)
+    assert [str(request.url) for request in changing(stage, wire) if not apart(kind, stage, request)] == []
+    # The pipeline has to compare before anybody can judge: that is a step, and the kill switch lets none begin.
+    await kept_back(kind, done, stopped=kind == "kill-switch" and stage.operation == "detect-drift")
 
 
 @each_shield(NONE)
@@ -111,14 +127,18 @@ async def test_a_shield_that_comes_when_all_is_decided_means_no_call(scene: Scen
     play = await stage.set(scene)
     asked = await stage.ask(play)
     history: list[dict[str, Any]] = []
-    while (await operations.get(asked.application, asked.id)).state is not S.ACTING:
+    for number in itertools.count(2):
+        state = (await operations.get(asked.application, asked.id)).state
+        if state is S.ACTING:
+            break
+        assert state in RUNNING_STATES, state
         with suppress(WorkerDiedError):
-            await run(play, asked, history=history, dies_after=len(history) + 2)
+            await run(play, asked, history=history, dies_after=number)
     async with laid(kind, scene, play):
         with watched() as wire:
             done = await run(play, asked, history=history)
-    assert [str(request.url) for request in changing(stage, wire)] == []
-    await kept_back(kind, done)
+    assert [str(request.url) for request in changing(stage, wire) if not apart(kind, stage, request)] == []
+    await kept_back(kind, done, stopped=kind == "kill-switch")
 
 
 @pytest.mark.parametrize(
@@ -148,12 +168,13 @@ async def test_after_the_kill_switch_each_worker_does_at_most_one_item_more(
     assert at <= then < workers * items
     assert len(wire.sent) - then <= workers
     for ended in done:
-        assert ended.state in {S.PARTIAL, S.PARKED}, ended.state
+        assert ended.state is (S.PARTIAL if ended.counts.done else S.PARKED)
         assert ended.problem
         assert "kill switch" in ended.problem.detail.lower(), ended.problem.detail
         assert ended.counts.done + ended.counts.planned == items + 1, "the group has tags as well"
 
 
+NOT_KNOWN = "as the provider names it"
 OPERATION = re.compile(r"op-[0-9a-f]{12}")
 
 
@@ -177,17 +198,17 @@ def _made(request: httpx.Request) -> tuple[str, str, Any]:
 
 
 def _fits(listed: tuple[str, str, Any], made: tuple[str, str, Any]) -> bool:
-    """The same call. A list leaves out what is secret or tells more of a plan: those parts are not compared."""
-    secret, plan = "vault.azure.net" in made[1], made[0] == "terraform apply"
-    if secret or plan:
-        return listed[:2] == made[:2] and _part(*((listed[2], made[2]) if secret else (made[2], listed[2])))
+    """The same call. A list leaves out what is secret or not known before, and tells more of a plan: that is let be."""
+    less, plan = re.search(r"vault\.azure\.net|/addPassword$", made[1]), made[0] == "terraform apply"
+    if less or plan:
+        return listed[:2] == made[:2] and _part(*((listed[2], made[2]) if less else (made[2], listed[2])))
     return listed == made
 
 
 def _part(less: Any, more: Any) -> bool:
     if isinstance(less, dict) and isinstance(more, dict):
         return all(name in more and _part(value, more[name]) for name, value in less.items())
-    return bool(less == more)
+    return less in (more, NOT_KNOWN)
 
 
 @pytest.mark.parametrize(
@@ -210,7 +231,7 @@ async def test_to_observe_lists_exactly_the_calls_that_are_then_made(scene: Scen
     listed = [_told(call.method, call.target, call.body) for row in found for call in row.action.calls]
     with watched() as wire:
         await run(play, await stage.ask(play))
-    made = [_made(request) for request in changing(stage, wire)]
+    made = [_made(request) for request in changing(stage, wire) if not beside(stage, request)]
     assert len(listed) == len(made), (listed, made)
     for planned, call in zip(listed, made, strict=True):
         assert _fits(planned, call), (planned, call)
