@@ -19,7 +19,7 @@ from shared.models.campaigns import (
     WaveProgress,
 )
 from shared.models.records import ApplicationRecord, RequestRecord
-from shared.register import applications, campaigns, requests, steps
+from shared.register import applications, campaigns, controls, requests, steps
 from shared.register.audit import Entry
 from shared.skeletons import answers
 from shared.template_merge import blob_id, both_changed, merge
@@ -66,7 +66,11 @@ async def _goes_on(data: CampaignWave) -> bool:
 
 
 async def _opened(campaign: CampaignRecord, member: CampaignMember) -> CampaignMember:
-    """The application after its turn."""
+    """The application after its turn.
+
+    Raises:
+        RequestRejectedError: the kill switch is on.
+    """
     name = member.application
     action = Action(RULE, "pull request", name, name, destructive=False)
     try:
@@ -75,6 +79,8 @@ async def _opened(campaign: CampaignRecord, member: CampaignMember) -> CampaignM
     except TransientIntegrationError:
         raise
     except RequestRejectedError as error:
+        if error.code == "guard-refused" and (await controls.read_controls()).kill_switch.on:
+            raise  # that is no word about this application: the campaign stops, and can be resumed
         state = _M.SKIPPED if error.code == "guard-refused" else _M.FAILED
         return member.model_copy(update={"state": state, "detail": str(error)[:500]})
     except (AppStoreError, ValueError, yaml.YAMLError) as error:

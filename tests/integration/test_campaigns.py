@@ -19,6 +19,8 @@ from shared.models.runs import ActivityInput, Pace
 from shared.register import applications, campaigns, requests
 from shared.register.audit import Entry
 from tests.integration.day2 import Conductor, Timer, WorkerDiedError
+from tests.integration.test_shields import WHY, laid
+from tests.integration.wire import watched
 from tests.integration.world import DurableClient, World, caller, run_of
 from triggers._campaign_intake import sweep_campaigns
 from triggers._http import Call
@@ -293,3 +295,29 @@ async def test_one_that_nobody_started_is_started_by_the_sweep(shop: Shop, monke
     await sweep_campaigns(client)
     assert f"campaign {record.instance_id}" in client.started
     await asked(cancel_campaign, record.id)
+
+
+SHIELDS = ["kill-switch", *(pytest.param(kind, marks=pytest.mark.long) for kind in ("freeze", "exemption", "hold"))]
+
+
+@pytest.mark.parametrize("kind", SHIELDS)
+async def test_a_shield_means_no_call(world: World, shop: Shop, kind: str) -> None:
+    name = await shop.application()
+    application = await requests.application(name)
+    assert application
+    shop.release()
+    record = await begin(f"shield-{kind}")
+    async with laid(kind, world, await requests.get(name, application.request_id)):
+        with watched() as wire:
+            done = await carry_out(record)
+    assert wire.sent == []
+    [member] = (await states(record)).values()
+    if kind != "kill-switch":
+        assert (member.state, done.state, WHY[kind] in member.detail) == (_M.SKIPPED, CampaignState.SUCCEEDED, True)
+        return
+    assert (member.state, done.state) == (_M.PLANNED, CampaignState.STOPPED)
+    assert done.problem
+    assert WHY[kind] in done.problem.detail
+    resumed = await campaigns.get((await asked(resume_campaign, record.id)).document["id"])
+    assert (await carry_out(resumed)).state is CampaignState.SUCCEEDED
+    assert len(pulls(world, name)) == 1

@@ -15,16 +15,17 @@ from shared.clients import _http
 from shared.clock import utc_now
 from shared.drift_proposals import branch, path
 from shared.errors import TransientIntegrationError, VendorCall
-from shared.models.controls import KillSwitch
 from shared.models.drift_proposals import ProposalRecord, ProposalState
 from shared.models.operations import OperationRecord, OperationState
 from shared.models.records import Decision, RequestRecord
-from shared.models.runs import ActivityInput
-from shared.register import _table, controls, findings, operations
+from shared.models.runs import ActivityInput, Run
+from shared.register import _table, findings, operations
 from shared.register import drift_proposals as proposals
 from shared.register.audit import Entry
 from tests.integration.day2 import WorkerDiedError
 from tests.integration.detections import Detection, group, manager, owner, size, tag
+from tests.integration.test_shields import laid
+from tests.integration.wire import watched
 from tests.integration.world import DurableClient, World, caller
 from triggers import timer_drift_proposals
 from triggers._drift_sweep import sweep_drift_proposals
@@ -295,16 +296,21 @@ async def test_a_branch_of_a_person_is_left_alone(case: Case) -> None:
     assert case.world.github(f"{case.place}/git/ref/heads/drift/dev")["object"]["sha"] == head
 
 
-async def test_the_kill_switch_keeps_it_back_and_the_detection_goes_on(case: Case) -> None:
-    detection = await case.drifts(size())
-    switch = KillSwitch(on=True, reason="test", actor="operator", at=utc_now())
-    await controls.set_kill_switch(switch)
-    try:
-        await case.world.value("ensure_drift_proposal", ActivityInput(run=detection.run))
-        assert case.pulls() == []
-    finally:
-        await controls.set_kill_switch(switch.model_copy(update={"on": False, "at": utc_now()}))
-    assert ((await case.look()).state, case.states()) == (_S.OPEN, ["open"])
+@pytest.mark.parametrize(
+    "kind", ["kill-switch", *(pytest.param(kind, marks=pytest.mark.long) for kind in ("hold", "freeze", "exemption"))]
+)
+@pytest.mark.parametrize("scene", ["open", pytest.param("withdraw", marks=pytest.mark.long)])
+async def test_a_shield_keeps_it_back_and_the_detection_goes_on(case: Case, kind: str, scene: str) -> None:
+    await _begun(case, scene)
+    [*_, detection] = sorted(await operations.of_application(case.name), key=lambda item: item.created_at)
+    run = Run(request_id=detection.id, application=case.name, branch="operation", environment="dev")
+    async with laid(kind, case.world, case.record):
+        with watched() as wire:
+            await case.world.value("ensure_drift_proposal", ActivityInput(run=run))
+            await case.look()
+        assert str(wire) == ""
+    await case.look()
+    await _require(case, scene)
 
 
 async def test_a_rate_limit_ends_the_round_and_the_next_one_goes_on(case: Case) -> None:

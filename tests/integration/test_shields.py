@@ -17,9 +17,10 @@ from shared.clock import utc_now
 from shared.guard_rules import FILE
 from shared.models.controls import KillSwitch
 from shared.models.operations import RUNNING_STATES, ActionState, OperationRecord, OperationState
+from shared.models.records import RequestRecord
 from shared.register import controls, operations
 from tests.integration.day2 import WorkerDiedError, active, ask, group_of, perform, rows
-from tests.integration.stages import STAGES, Play, Scene, Stage, beside, prepares, run
+from tests.integration.stages import STAGES, Scene, Stage, beside, prepares, run
 from tests.integration.test_clean_up import lift, shield
 from tests.integration.test_tags import many_accounts
 from tests.integration.wire import Wire, watched
@@ -32,6 +33,7 @@ WHY = {
     "freeze": "a change freeze is in force",
     "kill-switch": "he kill switch is on",
     "lock": "it is locked",
+    "exemption": "an exemption takes it from the rule",
 }
 EVERY_FIFTH, NONE = 5, 1000  # so many of the cases are in the suite, the others are long proofs
 # Rules under which no operation acts, and where what they do is shown.
@@ -66,7 +68,7 @@ def each_shield(share: int) -> pytest.MarkDecorator:
 
 
 @asynccontextmanager
-async def laid(kind: str, scene: Scene, play: Play) -> AsyncIterator[None]:
+async def laid(kind: str, world: World, record: RequestRecord) -> AsyncIterator[None]:
     """A shield over the application, as long as the block lasts."""
     by: dict[str, Any] = {"reason": "test", "actor": "test", "actor_name": "test"}
     if kind == "kill-switch":
@@ -76,11 +78,11 @@ async def laid(kind: str, scene: Scene, play: Play) -> AsyncIterator[None]:
         finally:
             await controls.set_kill_switch(KillSwitch(on=False, at=utc_now(), **by))
         return
-    there = await shield(kind, scene.world, play.record, group_of(play.record))
+    there = await shield(kind, world, record, group_of(record))
     try:
         yield
     finally:
-        await lift(scene.world, there)
+        await lift(world, there)
 
 
 def changing(stage: Stage, wire: Wire) -> list[httpx.Request]:
@@ -114,7 +116,7 @@ async def kept_back(kind: str, done: OperationRecord, *, stopped: bool = False) 
 @each_shield(EVERY_FIFTH)
 async def test_a_shield_that_is_there_means_no_call(scene: Scene, stage: Stage, kind: str) -> None:
     play = await stage.set(scene)
-    async with laid(kind, scene, play):
+    async with laid(kind, scene.world, play.record):
         with watched() as wire:
             done = await run(play, await stage.ask(play))
     assert [str(request.url) for request in changing(stage, wire) if not apart(kind, stage, request)] == []
@@ -134,7 +136,7 @@ async def test_a_shield_that_comes_when_all_is_decided_means_no_call(scene: Scen
         assert state in RUNNING_STATES, state
         with suppress(WorkerDiedError):
             await run(play, asked, history=history, dies_after=number)
-    async with laid(kind, scene, play):
+    async with laid(kind, scene.world, play.record):
         with watched() as wire:
             done = await run(play, asked, history=history)
     assert [str(request.url) for request in changing(stage, wire) if not apart(kind, stage, request)] == []
