@@ -14,6 +14,7 @@ from shared.clean_up_rules import clean_up_policies
 from shared.clients import blobs, resources
 from shared.clients.removable import delete_resource, put_resource, read_resource
 from shared.clock import utc_now
+from shared.errors import PermanentIntegrationError, VendorCall
 from shared.guard import Permit
 from shared.guard_rules import guard_rule
 from shared.models.clean_up import OrphanRecord, OrphanState, TombstoneRecord, TombstoneState
@@ -219,6 +220,7 @@ async def _snapshot(record: TombstoneRecord, document: dict[str, Any], permit: P
 
     Raises:
         UnderWayError: it is not complete yet.
+        PermanentIntegrationError: it failed; what is left of it is removed, so that another try takes another one.
     """
     found = await read_resource(record.snapshot, SNAPSHOT_VERSION)
     if found is not None and (found.get("tags") or {}).get(_OPERATION_TAG) != record.operation_id:
@@ -229,6 +231,10 @@ async def _snapshot(record: TombstoneRecord, document: dict[str, Any], permit: P
         body = _snapshot_body(document, record.id, record.operation_id)
         found = await put_resource(record.snapshot, SNAPSHOT_VERSION, body, permit)
     properties = found.get("properties") or {}
+    if properties.get("provisioningState") == "Failed":
+        await delete_resource(record.snapshot, SNAPSHOT_VERSION, permit)
+        detail = f"the snapshot {record.snapshot} failed: {record.resource} stays"
+        raise PermanentIntegrationError(VendorCall("azure resource manager", "take snapshot", 200), detail)
     if properties.get("provisioningState") != "Succeeded" or properties.get("completionPercent", 100) < 100:  # noqa: PLR2004 - per cent
         raise UnderWayError(f"the snapshot {record.snapshot} is being taken")
 

@@ -122,11 +122,23 @@ def test_a_file_of_a_customer_is_read(tmp_path: Path) -> None:
     assert found["silent azure.disk"].mark == type(hours.mark)("custodian_status", 4)
 
 
+# What holds data and has no snapshot that outlives it: no policy removes it.
+DATA = ("azure.postgresql-server", "azure.sqldatabase", "azure.storage", "azure.cosmosdb", "azure.keyvault")
+DATA_TYPES = ("dbfor", "sql", "storage", "documentdb", "keyvault", "servicebus", "cache", "recoveryservices")
+
+
+def test_nothing_that_holds_data_is_removed_without_a_snapshot() -> None:
+    held = [kind.name for kind in KINDS if any(name in kind.type.lower().split("/")[0] for name in DATA_TYPES)]
+    assert held == []
+    assert [kind.name for kind in KINDS if kind.has_data] == ["azure.disk"]
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
         ({"resource": "azure.vm"}, "policy p: resource: 'azure.vm' is none of"),
         ({"resource": None}, "policy p: resource: None"),
+        *(({"resource": kind}, f"policy p: resource: '{kind}' is none of") for kind in DATA),
         ({"filters": None}, "policy p: filters: a policy without a filter"),
         ({"actions": []}, "policy p: actions: a list of"),
         ({"actions": ["stop"]}, "policy p: actions.0.type: 'stop' is no action"),
