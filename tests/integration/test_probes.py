@@ -1,11 +1,7 @@
-"""What another product was measured to do wrong, one test for each probe: behaviours.md, 4.2.
-
-The others are proven beside their neighbours: all 3,500 rows of the inventory are read (test_resource_graph.py), 600
-writes are paced and none is lost (test_arm_budget.py), and an event that cannot be handed over is tried again and then
-kept as a dead letter (test_events.py).
-"""
+"""What another product was measured to do wrong, one test or more for each probe: behaviours.md, 4.2 (``PROBES``)."""
 
 import asyncio
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -30,6 +26,33 @@ from triggers._event_intake import from_event_grid, take_in
 from triggers._http import Call
 from triggers.http_operations import retry_operation
 
+# The probes in the order of the table, and the tests that answer them.
+PROBES = {
+    "mark-for-op without days": ["test_a_mark_without_days_is_four_days_away_and_nothing_goes_today"],
+    "another writer adds a tag during the run": ["test_tags_that_somebody_writes_during_the_run_are_not_lost"],
+    "50 % of tag writes answer 409": ["test_when_half_of_the_writes_are_refused_that_is_told_and_counted"],
+    "Resource Graph source, 3,500 rows": [
+        "test_resource_graph.py::test_every_page_is_read_although_nothing_is_said_to_be_truncated",
+        "test_resource_graph.py::test_half_an_inventory_is_none",
+    ],
+    "one unparsable mark date": ["test_one_mark_date_that_cannot_be_read_harms_no_other"],
+    "one 429 with Retry-After 60": ["test_one_429_that_asks_for_a_minute_gets_it_and_then_all_is_done"],
+    "five 429 with Retry-After 60": ["test_after_a_429_nobody_calls_before_its_time_and_who_cannot_wait_says_so"],
+    "max-resources-percent 5, 10 % match": ["test_more_than_the_share_that_a_rule_may_hit_means_no_write"],
+    "tag action twice": ["test_a_second_run_writes_nothing"],
+    "mark-for-op daily": ["test_the_first_date_of_a_mark_stays_whatever_the_later_sweeps_find"],
+    "event mode, write fails": [
+        "test_an_event_whose_write_fails_is_told_kept_and_done_when_somebody_asks_again",
+        "test_events.py::test_a_failure_is_tried_three_times_more_and_then_a_dead_letter_that_can_be_replayed",
+    ],
+    "same event id 3 x": ["test_the_same_event_three_times_is_one_write"],
+    "600 writes vs bucket 200 + 10/s": [
+        "test_arm_budget.py::test_writes_beyond_the_limit_are_paced_and_none_is_lost",
+        "test_arm_budget.py::test_a_short_pause_is_waited_for",
+        "test_arm_budget.py::test_a_long_pause_is_kept_by_every_process_and_azure_is_not_asked",
+    ],
+    "errors in auth": ["test_an_identity_that_is_refused_ends_the_operation_and_not_the_process"],
+}
 S = OperationState
 WRITE, TAGS = "/tags/default", "2025-04-01"
 POLICY = """
@@ -48,6 +71,14 @@ policies:
 @pytest.fixture
 def scene(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
     return Scene(world, monkeypatch, tmp_path)
+
+
+@pytest.mark.parametrize("probe", PROBES)
+def test_every_probe_has_its_test(probe: str) -> None:
+    for named in PROBES[probe]:
+        file, _, name = named.rpartition("::")
+        text = Path(__file__).with_name(file or "test_probes.py").read_text(encoding="utf-8")
+        assert re.search(rf"^async def {name}\(", text, re.MULTILINE), named
 
 
 async def staged(scene: Scene, name: str) -> Play:
