@@ -1,5 +1,6 @@
 """Histories of orchestrations go after their time; what still needs them stays, and nothing starts a second time."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -42,6 +43,7 @@ class Histories:
     lists: int = 0
     dies_at: str = ""
     refused: set[str] = field(default_factory=set)
+    killed_at: int = -1
 
     def add(self, instance: str, ended_days: float, state: str = "Completed", *, lasted_days: float = 0.0) -> str:
         ended = NOW - timedelta(days=ended_days)
@@ -73,7 +75,10 @@ class Histories:
     async def purge_instance_history(self, instance: str) -> PurgeHistoryResult:
         if instance == self.dies_at:
             raise Exception("The operation failed with an unexpected status code 500")  # noqa: TRY002 - as the SDK does
-        if instance in self.refused:
+        await asyncio.sleep(0)
+        if len(self.instances) == self.killed_at:
+            raise asyncio.CancelledError
+        if instance in self.refused or instance not in self.instances:
             return PurgeHistoryResult(instancesDeleted=0)
         del self.instances[instance]
         return PurgeHistoryResult(instancesDeleted=1)
@@ -131,6 +136,23 @@ async def test_one_that_cannot_be_purged_keeps_no_other_and_is_tried_again() -> 
     assert hub.lists < 100, "what stays is not asked for again and again"
     hub.dies_at, hub.refused = "", set()
     assert await purge_what_is_old(hub, NOW) == 2
+
+
+@pytest.mark.usefixtures("world")
+async def test_three_at_once_killed_and_late_each_history_goes_once() -> None:
+    hub: Any = Histories()
+    for number in range(130):
+        hub.add(f"op-{number:012}:operate:1", 35 + number)
+    kept = hub.add("op-999999999999:operate:1", 1)
+    hub.killed_at = 110
+    with pytest.raises(asyncio.CancelledError):
+        await purge_what_is_old(hub, NOW)
+    hub.killed_at = -1
+    left = len(hub.instances) - 1
+    assert 0 < left < 130, "it died on its way"
+    assert sum(await asyncio.gather(*(purge_what_is_old(hub, NOW) for _ in range(3)))) == left
+    assert list(hub.instances) == [kept]
+    assert await purge_what_is_old(hub, NOW + timedelta(days=3)) == 0
 
 
 async def test_never_while_a_record_still_needs_it(world: World) -> None:

@@ -168,7 +168,11 @@ TIMERS = [
     Timer("sweep", _recorded, lambda client, _: sweep_operations(client), ("back-up",), at(0, 0)),
 ]
 # Each of these is proven by itself: what it does is no operation, or may come more than once.
-ELSEWHERE = {"anchor": "test_audit.py", "domain_events": "test_domain_events.py"}
+ELSEWHERE = {
+    "anchor": "test_audit.py",
+    "domain_events": "test_domain_events.py",
+    "histories": "test_histories.py",
+}
 
 
 def test_no_timer_is_forgotten() -> None:
