@@ -23,6 +23,7 @@ from tests.integration.day2 import WorkerDiedError, active, ask
 from tests.integration.detections import size
 from tests.integration.rotated_secrets import StorageSecret
 from tests.integration.stages import orphan_of
+from tests.integration.test_alert_responses import database
 from tests.integration.test_clean_up import disk
 from tests.integration.test_drift_proposals import Case
 from tests.integration.test_off_hours import scheduled
@@ -107,6 +108,12 @@ async def _nothing(_world: World, _record: RequestRecord) -> None:
     return
 
 
+async def _data(world: World, record: RequestRecord) -> None:
+    world.reset("resource_graph")
+    world.seed("resource_graph", {"settings/limit": {"calls": 1000, "seconds": 1.0}})
+    database(world, record)
+
+
 async def _switches(world: World, record: RequestRecord) -> None:
     scheduled(world, record)
 
@@ -157,7 +164,7 @@ TIMERS = [
     Timer("drift-proposals", _merged, _propose, ("detect-drift",), at(1, 0)),
     Timer(
         "drills",
-        _nothing,
+        _data,
         lambda client, now: ask_for_drills(client, now.date(), MANY),
         ("drill-restore",),
         at(2, 0, 7),
