@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 
 from local.processes import LocalRunError
@@ -28,7 +29,8 @@ def free_port(preferred: int = 0) -> int:
     """
     if preferred and _is_free(preferred):
         return preferred
-    for port in secrets.SystemRandom().sample(_RANGE, len(_RANGE)):
+    begin = secrets.randbelow(len(_RANGE))  # so that runs seldom look at the same ones
+    for port in chain(_RANGE[begin:], _RANGE[:begin]):
         if _is_free(port) and _claim(port):
             return port
     raise LocalRunError(f"no port from {_RANGE.start} to {_RANGE.stop - 1} is free: end what listens there")

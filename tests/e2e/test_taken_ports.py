@@ -48,7 +48,10 @@ def test_the_holder_of_a_port_is_named(squatter: tuple[int, int]) -> None:
 
 
 def test_no_two_processes_get_the_same_free_port_and_no_outgoing_connection_takes_it() -> None:
-    ask = "import sys; from local.ports import free_port; print(*(free_port() for _ in range(500))); sys.stdin.read()"
+    ask = (
+        "import sys; from local.ports import free_port; "
+        "print(*(free_port() for _ in range(200)), flush=True); sys.stdin.read()"
+    )
     with ExitStack() as both:
         asked = [
             both.enter_context(subprocess.Popen([sys.executable, "-c", ask], cwd=CHECKOUT, stdin=PIPE, stdout=PIPE))
@@ -58,7 +61,7 @@ def test_no_two_processes_get_the_same_free_port_and_no_outgoing_connection_take
         for process in asked:
             process.communicate(b"")
     given = [int(number) for numbers in told for number in numbers]
-    assert len(set(given)) == 1000
+    assert len(set(given)) == 400
     assert max(given) < 32768, "what the system gives to connections begins there"
 
 
