@@ -111,7 +111,9 @@ def _dealt(record: OperationRecord, planned: Sequence[PlannedAction]) -> list[Ac
 
 
 async def carry_out(data: Wave, work: Work, locked: Locked | None = None) -> WaveResult:
-    """Do the actions of one wave. One that fails does not keep the others from it; the kill switch stops them all.
+    """Do the actions of one wave. One that fails does not keep the others from it.
+
+    The kill switch stops them all, and so does whoever cancels the operation.
 
     Args:
         data: which wave of which operation.
@@ -128,8 +130,7 @@ async def carry_out(data: Wave, work: Work, locked: Locked | None = None) -> Wav
     stop, busy, transient = None, None, None
     for row in todo:
         facts = await _facts(record, row.action, locked, spent=row.order in spent)
-        if facts.kill_switch:
-            stop = KILLED
+        if stop := KILLED if facts.kill_switch else await _over(record):
             break
         try:
             await _one(record, row, facts, work)
@@ -146,6 +147,12 @@ async def carry_out(data: Wave, work: Work, locked: Locked | None = None) -> Wav
         stop=stop or await _stop(rows, data.wave, counts.failed),
         busy=busy,
     )
+
+
+async def _over(record: OperationRecord) -> str | None:
+    """Why the operation is over by now: somebody cancelled it, perhaps while its wave is at work."""
+    now = await operations.get(record.application, record.id)
+    return f"the operation is {now.state}" if now.state is not record.state else None
 
 
 async def _spent(todo: Sequence[ActionRecord]) -> set[int]:

@@ -153,7 +153,7 @@ async def list_operations(call: Call) -> Answer:
 async def get_operation(call: Call) -> Answer:
     """Show an operation: what it found, what the guard said, what was done."""
     record = await _visible(call)
-    if record.state in (_S.SURVEYING, _S.ACTING):
+    if record.state in (_S.SURVEYING, _S.ACTING, _S.CANCELLED):  # cancelled at work: its last action was under way
         record = record.model_copy(update={"counts": await operations.counts(record.application, record.id)})
     done = await steps.of_request(record.application, record.id)
     decisions = await requests.decisions(record.application, record.id)

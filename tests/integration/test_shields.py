@@ -20,11 +20,14 @@ from shared.models.operations import RUNNING_STATES, ActionState, OperationRecor
 from shared.models.records import RequestRecord
 from shared.register import controls, operations
 from tests.integration.day2 import WorkerDiedError, active, ask, group_of, perform, rows
-from tests.integration.stages import STAGES, Scene, Stage, beside, prepares, run
+from tests.integration.stages import STAGES, Scene, Stage, beside, decide, prepares, run
 from tests.integration.test_clean_up import lift, shield
+from tests.integration.test_events import OPERATOR
 from tests.integration.test_tags import many_accounts
 from tests.integration.wire import Wire, watched
-from tests.integration.world import World
+from tests.integration.world import DurableClient, World
+from triggers._http import Call
+from triggers.http_operations import cancel_operation, get_operation
 
 S = OperationState
 SHIELDS = ("hold", "freeze", "exemption", "kill-switch", "lock")
@@ -237,3 +240,17 @@ async def test_to_observe_lists_exactly_the_calls_that_are_then_made(scene: Scen
     assert len(listed) == len(made), (listed, made)
     for planned, call in zip(listed, made, strict=True):
         assert _fits(planned, call), (planned, call)
+
+
+async def test_after_a_cancellation_at_most_one_item_more_is_done_and_what_was_done_is_counted(world: World) -> None:
+    record = await active(world, environments=["dev"])
+    many_accounts(world, record, 12)
+    asked = await ask(record, "reconcile-tags")
+    with watched(before=lambda number, _: decide(asked, cancel_operation) if number == 5 else None) as wire:
+        done = await perform(asked)
+    assert done.state is S.CANCELLED
+    assert len(wire.sent) <= 6
+    client: Any = DurableClient()
+    place = {"name": asked.application, "operation": asked.id}
+    shown = (await get_operation(Call(OPERATOR, place, {}, {}, client, b"", "/api"))).document
+    assert (shown["state"], shown["counts"]["done"]) == ("cancelled", len(wire.sent))
