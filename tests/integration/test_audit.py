@@ -1,5 +1,6 @@
 """The trail in the register is whole, and what somebody does to the table is found."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -55,6 +56,23 @@ async def test_a_chain_computed_anew_is_found_by_the_anchor(world: World) -> Non
     await _table.commit(record.application, writes)
     (detail,) = await _findings(record.application)
     assert detail.endswith("it was computed anew.")
+
+
+async def test_of_several_at_the_same_instant_one_writes_the_anchor_and_a_later_one_changes_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blobs, "_ANCHORS", "anchors-at-once")
+    first, later = await world.order(), "2026-01-02"
+    written = await asyncio.gather(*(blobs.write_anchor(later, name.encode()) for name in ("a", "b", "c")))
+    assert sorted(written) == [False, False, True]
+    timer: Any = None
+    await asyncio.gather(*(anchor_audit(timer) for _ in range(3)))
+    kept = [item async for item in blobs.read_anchors()]
+    await world.order()
+    await anchor_audit(timer)
+    assert [item async for item in blobs.read_anchors()] == kept
+    assert len(kept) == 2
+    assert first.application in json.loads(kept[-1][1])
 
 
 async def test_entries_are_listed_by_filter_and_as_lines(world: World) -> None:

@@ -1,5 +1,6 @@
 """What happened to an application is told to a topic: in order, at least once, with the same ids."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 from typing import Any, cast
@@ -80,6 +81,18 @@ async def test_a_death_between_telling_and_keeping_it_tells_the_same_ids_again(
     await _told_alone(request)
     ids = [event["id"] for event in topic.published(request.application)]
     assert ids == [f"{request.application}:1"] * 2
+
+
+async def test_runs_at_the_same_instant_tell_the_same_ids_in_order_and_then_nothing_more(topic: World) -> None:
+    request = await active(topic)
+    await _operated(request)
+    await asyncio.gather(*(publish_domain_events(TIMER) for _ in range(3)))
+    ids = [event["id"] for event in topic.published(request.application)]
+    positions = [int(identifier.rpartition(":")[2]) for identifier in dict.fromkeys(ids)]
+    assert len(positions) == 3
+    assert positions == sorted(positions), "whoever takes each id once has them in order"
+    await publish_domain_events(TIMER)
+    assert [event["id"] for event in topic.published(request.application)] == ids
 
 
 async def test_a_topic_that_is_down_loses_nothing_and_is_asked_once_a_run(topic: World) -> None:
