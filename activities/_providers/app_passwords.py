@@ -24,7 +24,7 @@ class AppPasswords:
     with the old password at the latest.
     """
 
-    kind = "application password"
+    kind = "application credential"  # with the word password before it, a reason would be taken for one by the log
     adds = True
     needs = "must name an application of Microsoft Entra ID (https://graph.microsoft.com/v1.0/applications/<object id>)"
     needs += " and the keyId of its password"

@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 from azure.data.tables.aio import TableClient
 
+from shared import tagging
 from shared.backup_rules import BackupRule
+from shared.clients import resources
 from shared.models.operations import EndOperation, OperationState
 from shared.models.records import RequestRecord
 from shared.models.runs import Run
@@ -205,11 +207,12 @@ def ours(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def _place(place: str) -> tuple[Any, str]:
         module, _, name = place.rpartition(".")
         known = {"requests": requests, "operations": operations, "drift_proposals": drift_proposals}
-        return known[module], name
+        return (known | {"resources": resources})[module], name
 
     only("requests.applications", lambda row: row.name)
     only("operations.in_states", lambda row: row.application)
     only("drift_proposals.in_states", lambda row: row.application)
+    only("resources.list_tagged", lambda row: tagging.owner_of(row.tags) or "")
     monkeypatch.setattr(_operation_sweep, "ORPHAN_SECONDS", -1)
     monkeypatch.setattr(timer_drills, "backup_rule", lambda _: RULE)
     return names
