@@ -20,15 +20,15 @@ class BackupRule(Model):
     Attributes:
         drill_days: 0 demands no drill.
         drilled: the kinds whose restore must be proven.
-        sample: so many secrets of a vault a drill restores, at most.
+        sample: so many secrets of a vault, and blobs of an account, a drill restores at most.
     """
 
     model_config = ConfigDict(**{**Model.model_config, "extra": "forbid"})
 
     retention_days: int = Field(ge=1, le=35)
     drill_days: int = Field(ge=0)
-    drilled: list[DataKind] = [DataKind.DATABASE, DataKind.VAULT]
-    sample: int = Field(default=25, ge=1, le=200)
+    drilled: list[DataKind] = list(DataKind)
+    sample: int = Field(default=25, ge=1, le=100)
     rto_minutes: float = Field(gt=0)
     rpo_minutes: float = Field(gt=0)
 

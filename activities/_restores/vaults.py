@@ -38,7 +38,11 @@ class Vaults:
         subscription = wish.place.split("/")[2]
         for vault in await vaults.list_vaults(wish.source):
             found.scanned += 1
-            own, others = await _secrets(vault.name)
+            try:
+                own, others = await _secrets(vault.name)
+            except NotAuthorizedError as error:
+                found.unreadable.append(f"{vault.name}: {error}")
+                continue
             if others:
                 found.unreadable.append(f"{vault.name}: secrets of certificates are not drilled: {named(others)}")
             action = await _restore(wish, vault, sample_of(own, wish.environment))

@@ -25,7 +25,7 @@ from shared.register import operations, orphans, tombstones
 from tests.integration.day2 import active, ask, group_of, perform, rows
 from tests.integration.detections import Detection, tag
 from tests.integration.detections import alert as anew
-from tests.integration.drilled import Vault
+from tests.integration.drilled import Account, Vault, version
 from tests.integration.rotated_secrets import AppSecret, StorageSecret
 from tests.integration.test_alert_responses import alert, database, incidents, metric, size_of
 from tests.integration.test_backups import deleted_vaults, groups, server, settle
@@ -256,6 +256,16 @@ async def _drill_vault(scene: Scene) -> Play:
     return Play(record, look, [0, 0], asked, on_timer=lambda: settle(scene.world, record))
 
 
+async def _drill_blobs(scene: Scene) -> Play:
+    record = await active(scene.world)
+    Account(scene.world, record).hold("orders.json", version(60, "content"))
+
+    async def look() -> int:
+        return len(groups(scene.world, record))
+
+    return Play(record, look, 0, {"environment": "dev"}, on_timer=lambda: settle(scene.world, record))
+
+
 async def _tags(scene: Scene) -> Play:
     record = await active(scene.world)
     path = account(scene.world, record, f"st{record.id[-12:].replace('-', '').lower()}", {"foreign": "kept"})
@@ -451,6 +461,7 @@ STAGES = [
     ),
     Stage("drill-restore", "drill-restore", _drill, 3),
     Stage("drill-restore", "drill-restore", _drill_vault, 5, label="-vault"),
+    Stage("drill-restore", "drill-restore", _drill_blobs, 5, label="-blobs"),
     Stage("mark-orphans", "mark-orphans", _mark, 1),
     Stage("reconcile-tags", "reconcile-tags", _tags, 2),
     Stage("remediate-compliance", "remediate-compliance", _remediation, 1),

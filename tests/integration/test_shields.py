@@ -186,6 +186,7 @@ OPERATION = re.compile(r"op-[0-9a-f]{12}")
 def _bare(text: str) -> str:
     """Without what differs between two operations, and without what is the same of every call."""
     bare = text.removeprefix("https://management.azure.com").partition("?")[0]
+    bare = re.sub(r"\bst[0-9a-f]{18}\b", "{account}", bare)  # a drill's: its name has the operation's id
     return re.sub(r"(?<=-)[0-9a-f]{12}(?=$|[/.])", "{id}", OPERATION.sub("{op}", bare))
 
 

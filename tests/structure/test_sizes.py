@@ -22,6 +22,7 @@ MEASURED = {
     "kubernetes": 520,  # docs/adr/0025
     "entra": 260,  # docs/adr/0025
     "backstage": 310,
+    "storage": 295,  # docs/adr/0048
     "deployment_stacks": 295,  # docs/adr/0034
 }
 SLACK = 1.10

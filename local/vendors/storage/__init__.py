@@ -15,6 +15,7 @@ from yarl import URL
 from local.vendors.kernel import Kernel, Vendor
 
 from .keys import is_signed
+from .versions import Versions
 
 HOLDER = "applications"
 CONTAINER = "Microsoft.Storage/storageAccounts/blobServices/containers"
@@ -22,6 +23,7 @@ PASSED_ON = frozenset({"host", "authorization", "x-ms-version", "x-ms-date"})
 BUFFERED = 4 * 1024 * 1024
 SERVICES = {"blob": "azurite-blob", "table": "azurite-table"}
 # Of one connection only; both sides of the forwarding set their own.
+COPY = ("x-ms-copy-source", "x-ms-source")
 HOP_BY_HOP = frozenset(
     {"connection", "keep-alive", "proxy-connection", "transfer-encoding", "te", "trailer", "upgrade", "content-length"}
 )
@@ -36,6 +38,7 @@ class Forwarder:
         self._kernel = kernel
         self._session: aiohttp.ClientSession | None = None
         self._made: set[str] = set()
+        self._versions = Versions(kernel, _error)
 
     async def start(self) -> None:
         connector = aiohttp.TCPConnector(ssl=self._kernel.authority.client_context(), limit=0)
@@ -49,15 +52,17 @@ class Forwarder:
 
     async def forward(self, request: web.Request) -> web.StreamResponse:
         """Answer with what Azurite says; 503 in the vendor's shape when it does not answer."""
-        if (refusal := self._check_token(request)) is not None:
-            return refusal
-        if (information := self._information(request)) is not None:
-            return information
+        for answer_here in (self._check_token, self._information, self._versions.listed):
+            if (own := answer_here(request)) is not None:
+                return own
+        copied = self._versions.source(request)
+        if isinstance(copied, web.Response):
+            return copied
         service = request.host.split(".")[1]
         upstream = self._kernel.upstreams.get(SERVICES[service])
         if self._session is None or upstream is None:
             return _error(503, "ServerBusy", "The storage emulator is not part of this run.")
-        body = await _body(request)
+        body = await _body(request) if copied is None else copied
         try:
             path, headers = await self._placed(request, upstream)
             async with self._session.request(
@@ -141,7 +146,7 @@ def build(kernel: Kernel) -> Vendor:
 
 
 def _headers(headers: Any) -> list[tuple[str, str]]:
-    return [(name, value) for name, value in headers.items() if name.lower() not in HOP_BY_HOP]
+    return [(k, v) for k, v in headers.items() if k.lower() not in HOP_BY_HOP and not k.lower().startswith(COPY)]
 
 
 def _length(request: web.Request, body: Any) -> list[tuple[str, str]]:
