@@ -299,5 +299,5 @@ def _detail(response: httpx.Response) -> str:
         reasons = [str(item.get("message")) for item in body.get("errors", []) if isinstance(item, dict)]
         text = ": ".join(str(part) for part in (code, message, *reasons) if part and part != "None")
     else:
-        text = response.headers.get("content-type", "no body")
+        text = response.headers.get("x-ms-error-code") or response.headers.get("content-type", "no body")
     return redact(text[:300]) or "no reason given"

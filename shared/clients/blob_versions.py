@@ -14,13 +14,19 @@ from urllib.parse import quote
 
 from shared.clients._http import Call, Vendor, azure_headers
 from shared.credential import access_token, credential
-from shared.errors import NotAuthorizedError, NotFoundError, TransientIntegrationError, VendorCall
+from shared.errors import (
+    NotAuthorizedError,
+    NotFoundError,
+    PermanentIntegrationError,
+    TransientIntegrationError,
+    VendorCall,
+)
 from shared.guard import Permit
 from shared.settings import USER_AGENT
 
 _SCOPE = "https://storage.azure.com/.default"
 _VERSION = "2025-07-05"
-_NAME = "blob storage"
+_NAME, _PRESENT = "blob storage", "BlobAlreadyExists"
 
 
 @dataclass(frozen=True)
@@ -96,6 +102,9 @@ async def copy_version(source: str, made: str, md5: str, target: tuple[str, str,
         md5: digest that the source must have, in base64; empty: nobody knows it.
         target: account, container and name of the copy.
         permit: what allows it.
+
+    Raises:
+        PermanentIntegrationError: the service may not or cannot read the source, or its digest is another one.
     """
     account, container, name = target
     headers = {
@@ -108,7 +117,10 @@ async def copy_version(source: str, made: str, md5: str, target: tuple[str, str,
     }
     path = address_of(account, container, name).removeprefix(_url(account))
     call = Call(f"copy {permit.action.kind}", "PUT", path, headers=headers, expect=(201, 409))
-    await Vendor(_NAME, _url(account), _authorise).call(call)
+    answer = await Vendor(_NAME, _url(account), _authorise).call(call)
+    code = answer.headers.get("x-ms-error-code", "")
+    if answer.status == HTTPStatus.CONFLICT and code != _PRESENT:  # also what it says of a source that it cannot reach
+        raise PermanentIntegrationError(VendorCall(_NAME, call.operation, answer.status), f"{code}: {name}")
 
 
 async def _authorise() -> dict[str, str]:

@@ -198,3 +198,17 @@ async def test_what_may_not_be_read_is_named_and_the_others_are_drilled(
     assert account.name in done.problem.detail
     assert vault.name in done.problem.detail
     assert len(await drills.of_operation(application.application, done.id)) == 1
+
+
+async def test_a_source_that_the_service_cannot_reach_is_no_copy(
+    world: World, application: RequestRecord, account: Account
+) -> None:
+    code = {"x-ms-error-code": "CannotVerifyCopySource"}
+    path = "/drill-restore/data/orders"
+    world.fault(system="storage", method="PUT", path=path, mode="status", status=409, headers=code, times=9)
+    done = await drill(world, application)
+    world.heal()
+    assert done.state is S.PARKED, account.name
+    assert done.problem
+    assert "CannotVerifyCopySource" in done.problem.detail
+    assert groups(world, application) == []
