@@ -99,7 +99,10 @@ async def remove_restored_servers(data: ActivityInput) -> Settled:
 
 
 async def _deleted_vaults(record: OperationRecord, group: str) -> list[DeletedVault]:
-    """The drill's vaults that Azure still keeps, although their group is gone."""
+    """The drill's vaults that Azure still keeps, although their group is gone; one that made none has none."""
+    rows = await drills.of_operation(record.application, record.id)
+    if not any(row.kind is DataKind.VAULT for row in rows):
+        return []
     found = await vaults.list_deleted(group.split("/")[2])
     return [vault for vault in found if (vault.properties.tags or {}).get(OWNER) == record.id]
 

@@ -14,6 +14,7 @@ from shared.models.controls import KillSwitch
 from shared.models.operations import OperationInput, OperationRecord, OperationState
 from shared.models.records import RequestRecord
 from shared.register import controls, drills, operations
+from shared.register.audit import Entry
 from tests.integration.day2 import STORAGE, Conductor, WorkerDiedError, active, ask, perform
 from tests.integration.test_backup_coverage import report
 from tests.integration.test_backups import groups, server, settle
@@ -197,8 +198,19 @@ async def test_a_drill_that_died_before_its_checks_is_known(world: World, applic
             await perform(asked, dies_after=len(history) + 2, history=history)
     assert await sweep(application) == [], "the operation is at work"
     assert (await operations.get(asked.application, asked.id)).state is S.ACTING
+    late = OperationInput(request_id=asked.id, application=asked.application)
+    await remove(world, application, dict(late.document()))
+    assert groups(world, application), "a removal that came late takes nothing from a drill that is at work again"
     [row] = await drills.of_operation(application.application, asked.id)
     assert (row.ended_at, row.removed_at, row.passed) == (None, None, None)
+    entry = Entry(f"{asked.id}:end", asked.created_at, "test", "end", asked.id, "test")
+    change = {"state": S.PARKED}
+    await operations.transition(
+        asked.application, asked.id, lambda old: old.model_copy(update=change), entry, expect=[S.ACTING]
+    )
+    [payload] = await sweep(application)
+    await remove(world, application, payload)
+    assert groups(world, application) == []
 
 
 async def test_operations_that_began_before_end_as_they_did(world: World, application: RequestRecord) -> None:
