@@ -81,6 +81,7 @@ async def test_the_moment_that_is_asked_for_decides(world: World, application: R
     assert failed(done) == {"versions": "data/gone.json"}, "it was there then, and can only be brought back in place"
 
 
+@pytest.mark.long
 async def test_content_that_is_not_what_the_service_says_fails_the_drill(
     world: World, application: RequestRecord, account: Account
 ) -> None:
@@ -100,7 +101,9 @@ SPOILED = {
 }
 
 
-@pytest.mark.parametrize("check", SPOILED)
+@pytest.mark.parametrize(
+    "check", ["content", *(pytest.param(check, marks=pytest.mark.long) for check in ("blobs", "length"))]
+)
 async def test_a_copy_that_is_not_the_same_fails_the_drill_and_goes(
     world: World, application: RequestRecord, account: Account, check: str
 ) -> None:
@@ -129,6 +132,7 @@ async def test_protection_that_is_not_as_demanded_fails_the_drill(
     assert "7 are demanded" in failed(done)["protection"]
 
 
+@pytest.mark.long
 async def test_a_sample_is_always_the_same_and_no_larger(
     world: World, application: RequestRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:

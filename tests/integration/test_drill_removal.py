@@ -103,7 +103,9 @@ async def refused(world: World, record: RequestRecord, kind: str) -> OperationRe
 REASONS = {"lock": "locked", "kill-switch": "kill switch", "hold": "legal hold"}
 
 
-@pytest.mark.parametrize("kind", REASONS)
+@pytest.mark.parametrize(
+    "kind", ["lock", *(pytest.param(kind, marks=pytest.mark.long) for kind in ("kill-switch", "hold"))]
+)
 async def test_refused_it_stays_says_so_and_a_later_timer_removes_it_once(
     world: World, application: RequestRecord, kind: str
 ) -> None:
@@ -136,6 +138,7 @@ async def test_a_freeze_does_not_keep_it(world: World, application: RequestRecor
     assert groups(world, application) == []
 
 
+@pytest.mark.long
 async def test_refused_again_it_stays_for_the_next_timer(world: World, application: RequestRecord) -> None:
     done = await refused(world, application, "lock")
     [payload] = await sweep(application)
@@ -166,7 +169,7 @@ async def test_what_is_not_the_drills_keeps_the_group(world: World, application:
     assert groups(world, application) == []
 
 
-@pytest.mark.parametrize("death", ["call", "row"])
+@pytest.mark.parametrize("death", ["call", pytest.param("row", marks=pytest.mark.long)])
 async def test_killed_between_the_removal_and_its_row_it_is_removed_once(
     world: World, application: RequestRecord, death: str
 ) -> None:

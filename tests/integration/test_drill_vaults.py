@@ -38,7 +38,6 @@ def vault(world: World, application: RequestRecord) -> Vault:
     made.publish("ledger", f"{CANARY}-ledger", exp=int(time.time()) + 86400)
     version = made.publish("retired", f"{CANARY}-retired")
     made.change("retired", version, enabled=False)
-    time.sleep(1.1)  # times of versions are whole seconds
     return made
 
 
@@ -119,7 +118,10 @@ SPOILED = {
 }
 
 
-@pytest.mark.parametrize("check", [*SPOILED, "attributes"])
+@pytest.mark.parametrize(
+    "check",
+    ["values", *(pytest.param(check, marks=pytest.mark.long) for check in ("secrets", "versions", "attributes"))],
+)
 async def test_a_copy_that_is_not_the_same_fails_the_drill_and_goes(
     world: World, application: RequestRecord, vault: Vault, check: str
 ) -> None:
@@ -143,11 +145,12 @@ async def test_a_copy_that_is_not_the_same_fails_the_drill_and_goes(
     assert noted.removed_at
 
 
+@pytest.mark.long
 async def test_what_is_rotated_meanwhile_fails_no_drill(world: World, application: RequestRecord, vault: Vault) -> None:
     history = list[dict[str, Any]]()
     asked = await ask(application, "drill-restore", environment="dev")
     await until_restored(world, application, asked, history)
-    time.sleep(1.1)  # noqa: ASYNC251 - nothing else runs here
+    time.sleep(1.1)  # noqa: ASYNC251 - times of versions are whole seconds
     vault.publish("orders", f"{CANARY}-newest")
     vault.publish("newcomer", f"{CANARY}-newcomer")
     done = await perform(asked, **waits(world, application, history))
@@ -172,6 +175,7 @@ async def test_a_vault_that_a_policy_protects_stays_until_its_day(
     assert vault.call("GET", "secrets/orders")["value"] == f"{CANARY}-new"
 
 
+@pytest.mark.long
 async def test_many_secrets_are_restored_some_at_a_time(
     world: World, application: RequestRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
