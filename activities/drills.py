@@ -1,5 +1,6 @@
 """What a drill found is kept, and what it restored is taken away, however often that has to be tried."""
 
+from datetime import datetime
 from functools import partial
 
 from activities._activity import look
@@ -13,7 +14,7 @@ from shared.guard import REMOVE_DRILL, Action
 from shared.log import redact
 from shared.models.backups import DataKind, DrillRecord
 from shared.models.day2_backups import REMOVAL, Check, DrillEnd
-from shared.models.operations import RUNNING_STATES, OperationRecord
+from shared.models.operations import RUNNING_STATES, ActionRecord, ActionState, OperationRecord
 from shared.models.runs import ActivityInput, Effect
 from shared.models.undo import Settled
 from shared.register import drills, operations
@@ -28,9 +29,10 @@ async def note_drill(data: DrillEnd) -> Effect:
     Idempotency: one row for each drill and resource, written over by the same drill.
     """
     record = await operations.get(data.run.application, data.run.request_id)
+    began = {drill.resource: drill.begun_at for drill in await drills.of_operation(record.application, record.id)}
     count = 0
     async for row in operations.actions(record.application, record.id):
-        place = row.action.target.rpartition("/")[2]
+        place, source = row.action.target.rpartition("/")[2], row.action.facts["source"]
         checks = [check for check in data.checks if check.name.startswith(f"{place}: ")]
         if not checks:
             checks = [Check(name=f"{place}: restored", passed=False, detail=row.detail or data.stopped)]
@@ -38,19 +40,27 @@ async def note_drill(data: DrillEnd) -> Effect:
             application=record.application,
             environment=str(row.action.environment),
             operation=record.id,
-            resource=row.action.facts["source"],
+            resource=source,
             kind=DataKind(row.action.kind),
             place=row.action.facts["group"],
-            begun_at=data.begun_at,
+            begun_at=began.get(source, data.begun_at),
             ended_at=data.ended_at,
             passed=all(check.passed for check in checks),
             checks=checks,
-            rto_seconds=data.rto_seconds,
+            rto_seconds=_recovery(row, began.get(source), data),
             rpo_seconds=None if row.action.kind == DataKind.VAULT else data.rpo_seconds,  # Azure takes no backups of it
         )
         await drills.write(found, partial(_again, found))
         count += 1
     return Effect(detail=f"{count} resources drilled")
+
+
+def _recovery(row: ActionRecord, began: str | None, data: DrillEnd) -> int | None:
+    """How long this resource took: the others of the drill have their turns before and after it."""
+    if data.rto_seconds is None or began is None or row.state is not ActionState.DONE:
+        return data.rto_seconds
+    took = datetime.fromisoformat(row.updated_at) - datetime.fromisoformat(began)
+    return round(took.total_seconds())
 
 
 def _again(found: DrillRecord, old: DrillRecord) -> DrillRecord:

@@ -47,7 +47,8 @@ class DrillRecord(Model):
         resource: ARM id of what was restored.
         place: what was made for it, and is removed again.
         passed: None while it is under way, and when it ended without its checks.
-        rto_seconds: from the beginning until the restored copy could be used.
+        begun_at: when this resource's restore began.
+        rto_seconds: from then until the restored copy could be used.
         rpo_seconds: how much of the newest data it would have lost.
         removed_at: when nothing was left of it; None: something may be.
         residue: what the vendor keeps of it for a while, whatever anybody does; empty: nothing.
