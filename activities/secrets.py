@@ -28,6 +28,7 @@ from shared.guard import Permit
 from shared.models.day2_secrets import Overlap, SecretName
 from shared.models.operations import (
     ActionRecord,
+    ActionState,
     OperationRecord,
     PlannedAction,
     Survey,
@@ -279,6 +280,8 @@ async def _add_version(
 async def begin_overlap(data: ActivityInput) -> Overlap:
     """Give the application's lease back while both credentials work, and say until when.
 
+    Where nothing was published because nothing was to be, nothing is left to be ended either: then that is written.
+
     Idempotency: a lease that is not ours is left alone; the end is told from the published version.
     """
     record = await operations.get(data.run.application, data.run.request_id)
@@ -289,6 +292,17 @@ async def begin_overlap(data: ActivityInput) -> Overlap:
     )
     await leases.release(record.application, record.id)
     if rule is None or secret.tags.get(ROTATION) != record.id:
+        await _keep_old(record)
         return Overlap(detail="nothing new was published")
     until = _end_of_overlap(secret, rule).isoformat()
     return Overlap(until=until, detail=f"the old credential works until {until}")
+
+
+async def _keep_old(record: OperationRecord) -> None:
+    """The old credential stays: an exemption or somebody else's version kept its successor from being published."""
+    rows = [row async for row in operations.actions(record.application, record.id)]
+    if all(row.state in (ActionState.EXEMPT, ActionState.GONE) for row in rows if row.wave == 0):
+        told = {"state": ActionState.GONE, "detail": "nothing new was published: the credential stays"}
+        for row in rows:
+            if row.state is ActionState.PLANNED:
+                await operations.write_action(record.application, row.model_copy(update=told))

@@ -16,9 +16,12 @@ type Document = dict[str, Any]
 
 
 @pytest.fixture
-def graph(world: World) -> World:
-    """The index as it is at first, with nothing of an earlier test."""
+async def graph(world: World) -> World:
+    """The index as it is at first, with nothing of an earlier test, nor the disks that others left in Azure."""
     world.reset("resource_graph")
+    left, _ = await read()
+    for item in left:
+        world.azure(item.id, "2025-01-02", "DELETE")
     return world
 
 
@@ -60,7 +63,8 @@ async def test_every_page_is_read_although_nothing_is_said_to_be_truncated(graph
     items, unreadable = await read()
     assert [item.name for item in items] == [f"disk-{number:05d}" for number in range(3500)]
     assert unreadable == []
-    assert len(graph.calls(before, "resource_graph")) == 4
+    answered = [call for call in graph.calls(before, "resource_graph") if call["status"] == 200]
+    assert len(answered) == 4, "others may have used up the quota: that is waited for"
     assert graph.committed(before, "PUT|PATCH|DELETE", ".") == 0
 
 

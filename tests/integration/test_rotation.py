@@ -105,6 +105,21 @@ async def test_a_vault_that_stays_away_is_told_and_the_next_run_heals(secret: St
     assert await secret.logs_in()
 
 
+async def test_what_somebody_published_before_its_first_step_is_left_alone_and_nothing_is_left_to_do(
+    secret: StorageSecret,
+) -> None:
+    asked = await ask(secret.request, "rotate-secret", parameters=secret.parameters(version=secret.version()))
+    with suppress(WorkerDiedError):
+        await perform(asked, dies_after=3)  # it is judged
+    current = secret.current()
+    secret.call("PUT", NAME, {"value": current["value"], "tags": current["tags"]})
+    before, position = secret.keys(), secret.world.position()
+    done = await perform(asked)
+    assert (done.state, done.problem) == (OperationState.SUCCEEDED, None)
+    assert {row.state for row in await rows(done)} == {ActionState.GONE}
+    assert (regenerated(secret, position), secret.keys(), secret.versions()) == (0, before, 2)
+
+
 async def test_revoked_no_old_credential_works(secret: StorageSecret) -> None:
     before = secret.keys()
     parameters = secret.parameters(reason="the key was in a public repository")
