@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -11,24 +10,14 @@ from local.stack import CHECKOUT
 from tests.bench.processes import peak_memory
 from tests.bench.resource_pages import RIGHT, SUBSCRIPTION, TAGS
 
-PINNED = ("c7n==0.9.53", "c7n-azure==0.7.52")
-_FOLDER = CHECKOUT / ".local" / "cache" / "c7n-venv"
-_UV = CHECKOUT / ".venv" / "bin" / "uv"
+_FOLDER = CHECKOUT / ".local" / "cache" / "custodian"
+_INSTALL = CHECKOUT / "tests" / "custodian" / "install.sh"
 
 
 def installed() -> str:
-    """Install it unless it is there; why it cannot be, or nothing."""
-    if (_FOLDER / "ready").exists():
-        return ""
-    for command in (
-        [_UV, "venv", "--quiet", "--clear", "--python", sys.executable, _FOLDER],
-        [_UV, "pip", "install", "--quiet", "--python", _FOLDER / "bin" / "python", *PINNED],
-    ):
-        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
-        if done.returncode:
-            return done.stderr.strip()[-300:] or "no reason given"
-    (_FOLDER / "ready").touch()
-    return ""
+    """Install it as `make test-custodian` does, unless it is there; why it cannot be, or nothing."""
+    done = subprocess.run([str(_INSTALL)], capture_output=True, text=True, check=False)
+    return "" if done.returncode == 0 else done.stderr.strip()[-300:] or "no reason given"
 
 
 def run(environment: dict[str, str], token: str, policies: int, folder: Path) -> dict[str, float]:
