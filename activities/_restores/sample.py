@@ -9,9 +9,11 @@ from shared.canonical import sha256_hex
 _NAMED = 5
 
 
-def sample_of(names: Iterable[str], environment: str) -> list[str]:
-    """As many names as ``rules/backups.yaml`` says of the stage, chosen by nothing but themselves."""
-    return sorted(nsmallest(backup_rule(environment).sample, names, key=lambda name: sha256_hex(name.encode())))
+def sample_of(names: Iterable[str], environment: str, most: int | None = None) -> list[str]:
+    """As many names as ``rules/backups.yaml`` says of the stage, ``most`` of them, chosen by nothing but themselves."""
+    wanted = backup_rule(environment).sample
+    size = wanted if most is None else min(wanted, most)
+    return sorted(nsmallest(size, names, key=lambda name: sha256_hex(name.encode())))
 
 
 def named(names: Sequence[str]) -> str:

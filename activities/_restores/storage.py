@@ -27,6 +27,7 @@ from shared.settings import AppStoreSettings, load
 _CONTAINER = "drill-restore"  # in the account apart; the role of infra/app/drills.bicep is for it alone
 _AT_ONCE = 25  # blobs that are copied before somebody looks whether to go on
 _MOST = 50  # blobs of a drill, whatever the rules say: they are written into the action's row
+_HELD = 1000  # blobs in memory while a list goes by
 _LONGEST = 200  # characters of a name in a URL, for the same reason
 _LARGEST = 256 * 1024 * 1024  # bytes that are copied within one call
 
@@ -100,17 +101,20 @@ class Storage:
 
 
 async def _chosen(account: Account, wish: Wish) -> list[_Blob]:
-    """The sample of an account's blobs, each as it was at the moment."""
+    """The sample of an account's blobs, each as it was at the moment; of all others nothing is kept."""
     found: dict[str, _Blob] = {}
     for container in await storage_accounts.list_containers(account.id):
-        kept = {
-            f"{container}/{version.name}": _blob(container, version)
-            async for version in as_they_were(blob_versions.list_versions(account.name, container), wish.moment)
-            if version.whole and version.length <= _LARGEST and len(quote(version.name)) <= _LONGEST
-        }
-        found |= kept
-        found = {name: found[name] for name in sample_of(found, wish.environment)[:_MOST]}
-    return list(found.values())
+        async for version in as_they_were(blob_versions.list_versions(account.name, container), wish.moment):
+            if not version.whole or version.length > _LARGEST or len(quote(version.name)) > _LONGEST:
+                continue
+            found[f"{container}/{version.name}"] = _blob(container, version)
+            if len(found) >= _HELD:
+                found = _sampled(found, wish)
+    return list(_sampled(found, wish).values())
+
+
+def _sampled(found: dict[str, _Blob], wish: Wish) -> dict[str, _Blob]:
+    return {name: found[name] for name in sample_of(found, wish.environment, _MOST)}
 
 
 async def as_they_were(versions: AsyncIterator[BlobVersion], moment: datetime) -> AsyncIterator[BlobVersion]:
