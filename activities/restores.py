@@ -3,7 +3,7 @@
 The activities are called servers after what came first; running histories hold their names (docs/adr/0048).
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from activities._activity import activity, look
 from activities._guarded import Done, carry_out, keep_survey
@@ -26,9 +26,8 @@ from shared.models.day2_backups import Check, Checked, Restore
 from shared.models.operations import ActionRecord, OperationRecord, Survey, Wave, WaveResult
 from shared.models.runs import ActivityInput, Effect
 from shared.plan import group_of
+from shared.protection.databases import NEWEST
 from shared.register import drills, operations
-
-_NEWEST = timedelta(minutes=5)  # what was written in the last minutes is not in the backups yet
 
 
 @look
@@ -41,7 +40,7 @@ async def list_restores(data: ActivityInput) -> Effect:
     """
     record, request = await asked(data)
     wanted = Restore.model_validate(record.parameters).point_in_time
-    moment = wanted.astimezone(UTC) if wanted else datetime.now(UTC) - _NEWEST
+    moment = wanted.astimezone(UTC) if wanted else datetime.now(UTC) - NEWEST
     all_found = Found()
     for stage in stages_of(record, request):
         wish = Wish(record, stage, group_of(request, stage), group_apart(record, request, stage), moment)

@@ -39,12 +39,13 @@ def groups(world: World, record: RequestRecord) -> list[str]:
 
 def settle(world: World, record: RequestRecord) -> None:
     """Wait as a timer does: until no group of an operation is being deleted."""
+    deadline = time.monotonic() + 60
     while any(
         group["properties"]["provisioningState"] == "Deleting"
         for group in world.azure(f"/subscriptions/{SUBSCRIPTION}/resourcegroups", GROUPS)["value"]
         if record.application in group["name"]
     ):
-        continue
+        assert time.monotonic() < deadline, f"a group of {record.application} is still being deleted"
     for _ in range(20):  # a purge takes a moment, and cannot be looked at
         if not deleted_vaults(world, record):
             break
